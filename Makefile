@@ -1,0 +1,59 @@
+# Parley's commands: `make run` and `make test` set up all that they need. Plain `make` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run install install-dev tools test check format lock bench
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --only-binary :all: --no-header --upgrade
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: install ## set up Parley and run it on http://127.0.0.1:8080
+	@exec $(BIN)/python app.py
+
+install: .venv/installed ## make .venv with what Parley needs to run
+
+install-dev: .venv/installed-dev ## the same with what its developers need
+
+tools: ## find or install the servers and the browser that only tests need
+	@bash .ci/tools
+
+test: install-dev tools ## set up all that tests need and run them all, with the embedded and a served PostgreSQL
+	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws
+
+check: install-dev ## format, lint, types, import directions, JavaScript budget, locks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy . .ci
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/javascript_budget.py
+	$(BIN)/python .ci/lock.py --check
+
+format: install-dev ## format the code and mend what lint can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: install-dev ## renew the locks from pyproject.toml
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/python .ci/lock.py
+
+bench: install-dev ## measure Parley
+	$(BIN)/python -m benchmarks
+
+.venv/bin/pip:
+	@python=$$(bash .ci/find-python) && $$python -m venv .venv
+
+.venv/installed: requirements.lock | .venv/bin/pip
+	$(PIP_INSTALL) --requirement $<
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock | .venv/bin/pip
+	$(PIP_INSTALL) --requirement $<
+	@touch $@ .venv/installed
