@@ -14,10 +14,9 @@ def main() -> int:
 
     :return: the process's exit code, 1 when the scripts are over budget.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], check=True, capture_output=True
-    )
-    paths = [Path(name) for name in listed.stdout.decode().split("\0") if Path(name).suffix in SUFFIXES]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0")
+    paths = [Path(name) for name in names if Path(name).suffix in SUFFIXES]
     scripts = {path: path.read_text().splitlines() for path in paths if path.exists()}
     total = sum(map(len, scripts.values()))
     wide = [

@@ -1,4 +1,4 @@
-"""Tell whether the locks were made from the requirements that pyproject.toml has now, without asking a registry."""
+"""Tell, without asking a registry, whether the locks were made from pyproject.toml's present requirements."""
 
 import argparse
 import hashlib
@@ -28,7 +28,7 @@ def main() -> int:
     first_line = f"{LABEL}{requirements_digest()}\n"
     if parser.parse_args().check:
         stale = [str(lock) for lock in LOCKS if not lock.read_text().startswith(first_line)]
-        print(f"{', '.join(stale)}: older than pyproject.toml, run `make lock`" if stale else "Locks: up to date")
+        print("Locks:", f"run `make lock` to renew {', '.join(stale)}" if stale else "up to date")
         return int(bool(stale))
     for lock in LOCKS:
         lines = lock.read_text().splitlines(keepends=True)
