@@ -1,0 +1,1 @@
+"""What tests are built from: real servers, real browsers, and the people who use them."""

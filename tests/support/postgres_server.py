@@ -1,0 +1,134 @@
+"""A served PostgreSQL, made from Debian's server programs, and databases of one's own in any PostgreSQL."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.support.processes import free_port, until
+
+PASSWORD = "throw-away"
+
+
+class PostgresServer:
+    """A PostgreSQL cluster of its own on a free port of the loopback address, with a password."""
+
+    def __init__(self) -> None:
+        """Only prepare it: `start` starts it."""
+        self.port = free_port()
+        self.url = f"postgresql+asyncpg://parley:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+        # PostgreSQL refuses to run as root, and its other user must be able to reach the folder.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="parley-postgres-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> str:
+        """Make the cluster, start it and wait until it takes connections.
+
+        :return: the URL of its first database, as an administrator.
+        """
+        password_file = self._folder / "password"
+        password_file.write_text(PASSWORD)
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        initdb = [_program("initdb"), f"--pgdata={self._data}", "--username=parley", "--encoding=UTF8"]
+        initdb += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"]
+        await asyncio.to_thread(self._run, initdb)
+        settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
+        settings += ["fsync=off", "max_connections=200"]
+        command = [_program("postgres"), "-D", str(self._data)]
+        command += [word for setting in settings for word in ("-c", setting)]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self._folder, stdout=log, stderr=log, user=self._user, extra_groups=self._groups
+            )
+        await until(self._answers, within=30, otherwise=self._log.read_text)
+        return self.url
+
+    async def stop(self) -> None:
+        """End it and remove it from the disk."""
+        if self._process is not None:
+            self._process.terminate()
+            await asyncio.to_thread(self._process.wait)
+        shutil.rmtree(self._folder)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "log"
+
+    @property
+    def _groups(self) -> list[str] | None:
+        return [] if self._user else None
+
+    def _run(self, command: list[str]) -> None:
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=self._user,
+            extra_groups=self._groups,
+        )
+        assert done.returncode == 0, done.stderr
+
+    async def _answers(self) -> bool:
+        try:
+            await execute(self.url, "SELECT 1")
+        except (OSError, ConnectionError):
+            return False
+        return True
+
+
+async def create_database(url: str) -> str:
+    """Make an empty database beside the one of this URL.
+
+    :param url: a database that may make others.
+    :return: the new one's URL.
+    """
+    name = f"test_{uuid4().hex}"
+    await execute(url, f"CREATE DATABASE {name}")
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+async def drop_database(url: str, *, database: str) -> None:
+    """Remove a database that `create_database` made, whoever is connected to it.
+
+    :param url: the one that it was made with.
+    :param database: the URL of the one to remove.
+    """
+    await execute(url, f"DROP DATABASE {make_url(database).database} WITH (FORCE)")
+
+
+async def execute(url: str, statement: str) -> None:
+    """Run one statement outside of any transaction.
+
+    :param url: the database to run it in.
+    :param statement: the statement, trusted.
+    """
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+def _program(name: str) -> str:
+    """The path of the newest of PostgreSQL's server programs, which Debian keeps out of PATH."""
+    found = shutil.which(name)
+    if found:
+        return found
+    paths = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    assert paths, f"{name} not found: install PostgreSQL's server (Debian: postgresql)"
+    return str(paths[-1])
