@@ -140,8 +140,14 @@ def administrator(_shared: tuple[ParleyServer, Person]) -> Person:
 
 
 @pytest.fixture
+def _own_redis(served: bool, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The test's own Redis if the tests are served, because a Parley keeps its rate limits there."""
+    return {"REDIS_URL": request.getfixturevalue("redis").url} if served else {}
+
+
+@pytest.fixture
 async def start_server(
-    _servers: dict[str, str], fresh_database: FreshDatabase, tmp_path: Path
+    _own_redis: dict[str, str], fresh_database: FreshDatabase, tmp_path: Path
 ) -> AsyncIterator[StartServer]:
     """Starts a Parley of the test's own, which ends after the test.
 
@@ -155,7 +161,7 @@ async def start_server(
             *, embedded: bool = False, launch_only: bool = False, data: Path | None = None, **settings: str
         ) -> ParleyServer:
             if not embedded and "DATABASE_URL" not in settings:
-                settings = _servers | {"DATABASE_URL": await fresh_database()} | settings
+                settings = _own_redis | {"DATABASE_URL": await fresh_database()} | settings
             parley = ParleyServer(data or tmp_path / f"parley-{len(_running)}", settings)
             _running.append(parley)
             ends.callback(_running.remove, parley)
