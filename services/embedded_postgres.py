@@ -262,7 +262,8 @@ class EmbeddedPostgres:
         if self._account and self._cluster.stat().st_uid == 0:
             _give(self._cluster, self._account)
         self._cluster.chmod(0o700)
-        (self._cluster / "postmaster.pid").unlink(missing_ok=True)  # stale, for nobody holds the lock
+        for name in ("postmaster.pid", f"{SOCKET}.lock"):  # stale, for nobody holds the lock
+            (self._cluster / name).unlink(missing_ok=True)
         users = {os.geteuid(), self._cluster.stat().st_uid}
         names = [pwd.getpwuid(uid).pw_name for uid in users if has_name(uid)]
         entries = [f'parley "{name}" {role}\n' for name in names for role in (ROLE, "postgres")]
