@@ -1,0 +1,154 @@
+"""A node's two connections to Redis pub/sub: one publishes, one listens; when one fails both are made anew."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+from prometheus_client import Counter, Gauge
+from redis.asyncio.client import PubSub
+
+from services.bus_frames import Outbox, pack
+from services.redis_link import FAILURES, redis_client
+
+logger = logging.getLogger("parley.bus")
+
+CONNECTED = Gauge("parley_bus_connected", "1 while this node's link to the bus works")
+RECONNECTS = Counter("parley_bus_reconnects_total", "How often this node's link to the bus came back")
+PUBLISHED = Counter("parley_bus_published_total", "Messages that this node sent to others")
+DROPPED = Counter("parley_bus_dropped_total", "Messages that this node could not send to others")
+
+CHANNEL = "parley:bus:"
+BATCH_BYTES = 256 * 1024
+"""Payloads that travel to Redis in one go."""
+SLOWEST_RETRY = 2.0
+"""Seconds between attempts once Redis has been away for some time."""
+
+
+class BusLink:
+    """Sends what is in the outbox and hands on what arrives; connects again by itself, for ever.
+
+    :param outbox: what is to be sent; while the link is broken it waits there.
+    :param patience: seconds without any message after which the link is broken. One's own messages come back,
+        so whoever sends more often than that notices a link that hangs.
+    :param joined: called each time nothing more is lost from now on.
+    :param arrived: called with the topic and the frame, one's own included.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        outbox: Outbox,
+        patience: float,
+        joined: Callable[[], None],
+        arrived: Callable[[str, bytes], None],
+    ) -> None:
+        self._client = redis_client(url, connections=2, timeout=patience)
+        self._outbox, self._patience = outbox, patience
+        self._joined, self._arrived = joined, arrived
+        self._channels: list[str] = []
+        self._queued, self._flushed, self._works = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._joins = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether both connections work, as far as one can tell."""
+        return self._works.is_set()
+
+    async def open(self, topics: list[str]) -> None:
+        """Connect and listen to ``topics``; without an answer within a second go on trying meanwhile."""
+        self._channels = [f"{CHANNEL}{topic}" for topic in topics]
+        self._task = asyncio.create_task(self._stay(), name="bus")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await self._works.wait()
+
+    async def close(self) -> None:
+        """Send what waits, for at most a second if the link works, and disconnect."""
+        if self._task is None:
+            return
+        if self.connected:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._flushed.wait()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        with suppress(*FAILURES):
+            await self._client.aclose()
+
+    def send_soon(self) -> None:
+        """Note that there is something in the outbox."""
+        self._flushed.clear()
+        self._queued.set()
+
+    async def _stay(self) -> None:
+        delay = 0.0
+        while True:
+            joins = self._joins
+            try:
+                await self._connect()
+            except* FAILURES as errors:
+                if joins != self._joins:
+                    logger.warning("The bus is not connected: %s", errors.exceptions[0])
+            except* Exception:
+                logger.exception("The bus failed")
+            delay = 0.1 if joins != self._joins else min(max(2 * delay, 0.1), SLOWEST_RETRY)
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, no secret
+
+    async def _connect(self) -> None:
+        async with aclosing(self._client.pubsub()) as pubsub:
+            await self._join(pubsub)
+            self._works.set()
+            CONNECTED.set(1)
+            try:
+                self._joined()
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._read(pubsub))
+                    tasks.create_task(self._write())
+            finally:
+                self._works.clear()
+                CONNECTED.set(0)
+
+    async def _join(self, pubsub: PubSub) -> None:
+        await pubsub.subscribe(*self._channels)
+        for _ in self._channels:
+            if await pubsub.get_message(timeout=self._patience) is None:
+                raise TimeoutError("Redis does not answer")
+        self._joins += 1
+        if self._joins > 1:
+            RECONNECTS.inc()
+        logger.info("The bus is connected")
+
+    async def _read(self, pubsub: PubSub) -> None:
+        while True:
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=self._patience)
+            if message is None:
+                raise TimeoutError("Redis is silent")
+            self._arrived(message["channel"].decode().removeprefix(CHANNEL), message["data"])
+            # Where more has come already, reading it does not wait and would keep others from running.
+            await asyncio.sleep(0)
+
+    async def _write(self) -> None:
+        while True:
+            while self._outbox:
+                await self._send_batch()
+            self._flushed.set()
+            await self._queued.wait()
+            self._queued.clear()
+
+    async def _send_batch(self) -> None:
+        frames = self._outbox.take(max_bytes=BATCH_BYTES)
+        count = sum(len(frame.payloads) for _, frame in frames)
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for topic, frame in frames:
+                    pipeline.publish(f"{CHANNEL}{topic}", pack(frame))
+                await pipeline.execute()
+        except BaseException:
+            # They may have been sent or not: sending them again could make them arrive twice.
+            DROPPED.inc(count)
+            raise
+        PUBLISHED.inc(count)
