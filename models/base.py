@@ -1,0 +1,37 @@
+"""What all tables share: column types, constraint names and ids."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from sqlalchemy import DateTime, MetaData, Text
+from sqlalchemy.dialects.postgresql import UUID as PostgresUUID
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from uuid_utils.compat import uuid7
+
+
+def new_id() -> UUID:
+    """Make a UUIDv7 (RFC 9562): its leading time keeps index inserts local; nothing is ever ordered by it."""
+    return uuid7()
+
+
+PrimaryId = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
+
+
+class Base(DeclarativeBase):
+    """Declarative base; constraints get predictable names, because services read violations by name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        datetime: DateTime(timezone=True),
+        str: Text(),
+        UUID: PostgresUUID(as_uuid=True),
+    }

@@ -1,0 +1,398 @@
+"""The hub of one node: it knows the node's connections and gives each the events of its chats, in order.
+
+A connection takes a :class:`Seat`. While its ``hello`` is being read, events for it are held; what the ``hello``
+already contains is dropped from them. Every chat that has a seat has a stream with an ordered queue. A number that
+stays missing is read from the database and goes out as an unsolicited ``sync``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+from uuid import UUID
+
+from prometheus_client import Counter
+
+from services import events, frames, views
+from services.errors import ParleyError
+from services.events import Announcement
+from services.ordering import OrderedQueue
+
+GAP_PATIENCE = 0.1
+"""Seconds that an announcement waits for the ones before it until they are read from the database."""
+
+HEAL_RETRY = 1.0
+"""Seconds until a gap that could not be read is tried again."""
+
+DELIVERIES = Counter("parley_deliveries", "Frames handed to connections")
+GAPS_HEALED = Counter("parley_gaps_healed", "Gaps in a chat's numbers that were read from the database")
+
+logger = logging.getLogger("parley.hub")
+
+
+class Connection(Protocol):
+    """What the hub needs of a client's connection."""
+
+    def send(self, frame: bytes) -> None:
+        """Queue an encoded frame; never blocks and never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A chat with the ids of its members and the people its description refers to, read in one snapshot."""
+
+    chat: views.Chat
+    member_ids: frozenset[UUID]
+    users: list[views.User]
+
+
+class Reader(Protocol):
+    """What the hub reads from the database; each method reads one consistent snapshot."""
+
+    async def chat_ids(self, user_id: UUID) -> list[UUID]:
+        """Return the chats of a person."""
+
+    async def hello(self, user_id: UUID, session_id: UUID) -> frames.Hello:
+        """Return the first frame of a person's connection."""
+
+    async def audience(self, chat_id: UUID) -> Audience | None:
+        """Return a chat and who is in it, or None when there is no such chat."""
+
+    async def gap(self, chat_id: UUID, since: int) -> tuple[Audience, frames.SyncPage] | None:
+        """Return what changed in a chat since ``since``, and who is in it."""
+
+    async def seqs(self, chat_ids: Iterable[UUID]) -> dict[UUID, int]:
+        """Return the current number of each chat."""
+
+
+class Seat:
+    """One connection's place in the hub."""
+
+    __slots__ = ("chats", "connection", "held", "joined", "left", "session_id", "user_id")
+
+    def __init__(self, connection: Connection, *, user_id: UUID, session_id: UUID) -> None:
+        self.connection = connection
+        self.user_id = user_id
+        self.session_id = session_id
+        self.chats: set[UUID] = set()
+        self.held: list[tuple[UUID | None, int | None, bytes]] | None = []
+        self.joined: set[UUID] = set()
+        self.left: dict[UUID, int] = {}
+
+    def push(self, chat_id: UUID | None, seq: int | None, frame: bytes) -> None:
+        """Send a frame, or hold it until the ``hello`` is out."""
+        if self.held is None:
+            self.connection.send(frame)
+        else:
+            self.held.append((chat_id, seq, frame))
+
+
+class Stream:
+    """One chat with the seats that hear it.
+
+    ``started_at`` is the number it was started with: seats that were there before have heard nothing up to it.
+    ``floors`` are the numbers that a seat's ``hello`` already contains though the stream has not delivered them.
+    """
+
+    __slots__ = ("chat_id", "floors", "healing", "queue", "seats", "started_at")
+
+    def __init__(self, chat_id: UUID, deliver: Callable[["Stream", Announcement], None]) -> None:
+        self.chat_id = chat_id
+        self.queue = OrderedQueue(partial(deliver, self))
+        self.seats: set[Seat] = set()
+        self.floors: dict[Seat, int] = {}
+        self.healing = False
+        self.started_at = -1
+
+    @property
+    def started(self) -> bool:
+        """Whether the queue knows where it stands."""
+        return self.queue.delivered is not None
+
+    @property
+    def delivered(self) -> int:
+        """The last number delivered, -1 before the start."""
+        return -1 if self.queue.delivered is None else self.queue.delivered
+
+    def start(self, seq: int) -> None:
+        """Go on from ``seq``, which the seats know by other means."""
+        if not self.started:
+            self.started_at = seq
+        self.queue.start(seq)
+
+
+class Hub:
+    """Delivers announcements and notices to the connections of this node.
+
+    :param reader: reads from the database what events alone do not tell.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._seats: dict[UUID, set[Seat]] = {}
+        self._streams: dict[UUID, Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Connections
+
+    def seats_of(self, user_id: UUID) -> set[Seat]:
+        """Return the seats of a person on this node."""
+        return self._seats.get(user_id, set())
+
+    def seats_in(self, chat_id: UUID) -> set[Seat]:
+        """Return the seats on this node that hear a chat."""
+        stream = self._streams.get(chat_id)
+        return stream.seats if stream else set()
+
+    def chats_of(self, user_id: UUID) -> set[UUID]:
+        """Return the chats that a person's connections on this node hear."""
+        return set().union(*(seat.chats for seat in self.seats_of(user_id)))
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections have a seat."""
+        return sum(len(seats) for seats in self._seats.values())
+
+    async def join(self, seat: Seat) -> None:
+        """Subscribe a connection to its person's chats and send its ``hello``.
+
+        :raises ParleyError: the database cannot be read; the seat is given up.
+        """
+        self._seats.setdefault(seat.user_id, set()).add(seat)
+        try:
+            for chat_id in await self._reader.chat_ids(seat.user_id):
+                self._subscribe(seat, self._stream(chat_id))
+            hello = await self._reader.hello(seat.user_id, seat.session_id)
+            while missed := self._missed(seat, hello.chats):
+                for chat_id in missed:
+                    self._subscribe(seat, self._stream(chat_id))
+                hello = await self._reader.hello(seat.user_id, seat.session_id)
+        except BaseException:
+            self.leave(seat)
+            raise
+        self._settle(seat, hello)
+
+    def leave(self, seat: Seat) -> None:
+        """Give up a seat; does nothing when it is given up already."""
+        seats = self._seats.get(seat.user_id)
+        if seats is None or seat not in seats:
+            return
+        seats.remove(seat)
+        if not seats:
+            del self._seats[seat.user_id]
+        for chat_id in list(seat.chats):
+            self._unsubscribe(seat, self._streams[chat_id])
+
+    def _missed(self, seat: Seat, chats: list[views.MyChat]) -> list[UUID]:
+        """Find chats of the snapshot whose later events have passed the seat by; they need a newer snapshot."""
+        return [
+            chat.id
+            for chat in chats
+            if (stream := self._streams.get(chat.id)) is not None
+            and seat.left.get(chat.id, -1) <= chat.seq
+            and chat.seq < (stream.started_at if chat.id in seat.chats else stream.delivered)
+        ]
+
+    def _settle(self, seat: Seat, hello: frames.Hello) -> None:
+        numbers = {chat.id: chat.seq for chat in hello.chats}
+        held = seat.held or []
+        for chat_id in seat.chats - numbers.keys() - seat.joined:
+            self._unsubscribe(seat, self._streams[chat_id])
+        for chat_id, seq in numbers.items():
+            if chat_id not in seat.chats and seat.left.get(chat_id, -1) <= seq:
+                self._subscribe(seat, self._stream(chat_id))
+            if chat_id in seat.chats:
+                self._start(self._streams[chat_id], seat, seq)
+        known = numbers | dict.fromkeys(seat.joined - numbers.keys(), -1)
+        seat.held, seat.joined, seat.left = None, set(), {}
+        seat.connection.send(frames.encode(hello))
+        for about, number, frame in held:
+            if about is None or (about in known and (number is None or number > known[about])):
+                seat.connection.send(frame)
+
+    def _start(self, stream: Stream, seat: Seat, seq: int) -> None:
+        if not stream.started:
+            stream.start(seq)
+        elif stream.delivered < seq:
+            stream.floors[seat] = seq
+            self._expect(stream, seq)
+
+    # Events
+
+    def announce(self, announcement: Announcement) -> None:
+        """Take an announcement from this node or another and deliver it when its turn comes."""
+        stream = self._streams.get(announcement.chat_id)
+        if stream is None:
+            if not any(user_id in self._seats for user_id in announcement.joined):
+                return
+            # What came before it, a later removal perhaps, passed this node by: only the database knows.
+            stream = self._stream(announcement.chat_id)
+            stream.healing = True
+            self._spawn(self._open(stream))
+        stream.queue.offer(announcement)
+        if stream.started and stream.queue.has_gap:
+            self._expect(stream, announcement.seq)
+        self._close_if_empty(stream)
+
+    def send_to_chat(self, chat_id: UUID, frame: bytes, *, except_user: UUID | None = None) -> None:
+        """Send an event without a number to all who hear a chat."""
+        for seat in self.seats_in(chat_id):
+            if seat.user_id != except_user:
+                seat.push(chat_id, None, frame)
+
+    async def compare(self) -> None:
+        """Look up the numbers of all chats heard here, and heal those whose last events never came."""
+        started = {stream.chat_id: stream for stream in self._streams.values() if stream.started}
+        for chat_id, seq in (await self._reader.seqs(started)).items():
+            if started[chat_id].delivered < seq:
+                self._expect(started[chat_id], seq)
+
+    async def stop(self) -> None:
+        """End what runs in the background."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _deliver(self, stream: Stream, announcement: Announcement) -> None:
+        seq = announcement.seq
+        if announcement.left is not None:
+            self._dismiss(stream, announcement.left, seq)
+        for user_id in announcement.joined:
+            if announcement.welcome is not None:
+                self._welcome(stream, user_id, seq, announcement.welcome)
+        if announcement.frame is not None:
+            self._broadcast(stream, seq, announcement.frame)
+        if stream.floors:
+            stream.floors = {seat: floor for seat, floor in stream.floors.items() if floor > seq}
+
+    def _broadcast(self, stream: Stream, seq: int, frame: bytes) -> None:
+        floors = stream.floors
+        for seat in stream.seats:
+            if not floors or floors.get(seat, 0) < seq:
+                seat.push(stream.chat_id, seq, frame)
+        DELIVERIES.inc(len(stream.seats))
+
+    def _welcome(self, stream: Stream, user_id: UUID, seq: int, welcome: bytes) -> None:
+        for seat in self.seats_of(user_id):
+            if seat not in stream.seats:
+                self._subscribe(seat, stream)
+                if seat.held is not None:
+                    seat.joined.add(stream.chat_id)
+                seat.push(stream.chat_id, seq, welcome)
+
+    def _dismiss(self, stream: Stream, user_id: UUID, seq: int) -> None:
+        farewell = events.chat_removed(stream.chat_id)
+        for seat in self.seats_of(user_id):
+            if seat.held is not None:
+                seat.joined.discard(stream.chat_id)
+                seat.left[stream.chat_id] = seq
+            if seat in stream.seats:
+                stream.seats.discard(seat)
+                stream.floors.pop(seat, None)
+                seat.chats.discard(stream.chat_id)
+                seat.push(stream.chat_id, seq, farewell)
+
+    # Streams
+
+    def _stream(self, chat_id: UUID) -> Stream:
+        stream = self._streams.get(chat_id)
+        if stream is None:
+            stream = self._streams[chat_id] = Stream(chat_id, self._deliver)
+        return stream
+
+    def _subscribe(self, seat: Seat, stream: Stream) -> None:
+        stream.seats.add(seat)
+        seat.chats.add(stream.chat_id)
+
+    def _unsubscribe(self, seat: Seat, stream: Stream) -> None:
+        stream.seats.discard(seat)
+        stream.floors.pop(seat, None)
+        seat.chats.discard(stream.chat_id)
+        self._close_if_empty(stream)
+
+    def _close_if_empty(self, stream: Stream) -> None:
+        if stream.seats or self._streams.get(stream.chat_id) is not stream:
+            return
+        if stream.queue.has_gap:
+            # What waits here may be somebody's admission: only the database knows whether it still holds.
+            if not stream.healing:
+                stream.healing = True
+                self._spawn(self._open(stream))
+        else:
+            del self._streams[stream.chat_id]
+
+    async def _open(self, stream: Stream) -> None:
+        try:
+            audience = await self._read_audience(stream)
+            if audience is not None:
+                self._reconcile(stream, audience)
+                stream.start(audience.chat.seq)
+        finally:
+            stream.healing = False
+            if not stream.seats:
+                self._streams.pop(stream.chat_id, None)
+
+    async def _read_audience(self, stream: Stream) -> Audience | None:
+        while True:
+            try:
+                audience = await self._reader.audience(stream.chat_id)
+            except ParleyError as error:
+                logger.warning("chat %s could not be read: %s", stream.chat_id, error.detail)
+                await asyncio.sleep(HEAL_RETRY)
+                continue
+            if audience is None or audience.chat.seq >= stream.delivered:
+                return audience
+
+    def _reconcile(self, stream: Stream, audience: Audience) -> None:
+        """Make the stream's seats those of the people who are members in the database."""
+        seq = audience.chat.seq
+        welcome = frames.encode(frames.ChatAdded(chat=audience.chat, users=audience.users))
+        for user_id in {seat.user_id for seat in stream.seats} - audience.member_ids:
+            self._dismiss(stream, user_id, seq)
+        for user_id in audience.member_ids & self._seats.keys():
+            self._welcome(stream, user_id, seq, welcome)
+
+    # Gaps
+
+    def _expect(self, stream: Stream, seq: int) -> None:
+        """Give what is missing up to ``seq`` a moment to come, then read it."""
+        if not stream.healing:
+            stream.healing = True
+            self._spawn(self._heal(stream, seq))
+
+    async def _heal(self, stream: Stream, seq: int) -> None:
+        try:
+            await asyncio.sleep(GAP_PATIENCE)
+            while stream.seats and (stream.delivered < seq or stream.queue.has_gap):
+                try:
+                    await self._read_gap(stream)
+                except ParleyError as error:
+                    logger.warning("a gap in chat %s could not be read: %s", stream.chat_id, error.detail)
+                    await asyncio.sleep(HEAL_RETRY)
+                await asyncio.sleep(GAP_PATIENCE)
+        finally:
+            stream.healing = False
+
+    async def _read_gap(self, stream: Stream) -> None:
+        found = await self._reader.gap(stream.chat_id, stream.delivered)
+        if found is None:
+            return
+        audience, page = found
+        if page.seq <= stream.delivered:
+            return
+        GAPS_HEALED.inc()
+        self._reconcile(stream, audience)
+        self._broadcast(stream, page.seq, frames.encode(page))
+        stream.start(page.seq)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("background work of the hub failed", exc_info=error)
