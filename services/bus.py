@@ -13,8 +13,8 @@ Handler = Callable[[bytes], None]
 class Bus(Protocol):
     """A node's place on the bus.
 
-    Handlers and callbacks are plain functions, called in the event loop, and are registered before `start`. One
-    that raises is logged, and called again the next time.
+    Handlers and callbacks are plain functions, called in the event loop, registered before `start`. One that
+    raises is logged, and called again the next time.
     """
 
     @property
@@ -38,15 +38,15 @@ class Bus(Protocol):
     def subscribe(self, topic: str, handler: Handler) -> None:
         """Have ``handler`` called with each payload that another node publishes under ``topic``.
 
-        Each arrives at most once. What one node publishes arrives in its order, over all topics, except across
-        a break of the link.
+        Each arrives at most once. What one node publishes arrives in its order, over all topics, except
+        across a break of the link.
         """
         ...
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called whenever messages for this node may have been lost.
 
-        That is when its own link has come up, and within seconds of a message that another node could not send.
+        That is when its own link has come up, and soon after another node could not send something.
         """
         ...
 

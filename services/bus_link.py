@@ -1,4 +1,4 @@
-"""A node's two connections to Redis pub/sub: one publishes, one listens; when one fails both are made anew."""
+"""A node's two connections to Redis pub/sub: one publishes, one listens; if one fails both are made anew."""
 
 import asyncio
 import logging
@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 from prometheus_client import Counter, Gauge
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from services.bus_frames import Outbox, pack
-from services.redis_link import FAILURES, redis_client
+from services.redis_connection import FAILURES, redis_pool
 
 logger = logging.getLogger("parley.bus")
 
@@ -45,7 +46,7 @@ class BusLink:
         joined: Callable[[], None],
         arrived: Callable[[str, bytes], None],
     ) -> None:
-        self._client = redis_client(url, connections=2, timeout=patience)
+        self._client = Redis.from_pool(redis_pool(url, connections=2, timeout=patience))
         self._outbox, self._patience = outbox, patience
         self._joined, self._arrived = joined, arrived
         self._channels: list[str] = []
@@ -85,14 +86,15 @@ class BusLink:
         self._queued.set()
 
     async def _stay(self) -> None:
-        delay = 0.0
+        delay, told = 0.0, False
         while True:
             joins = self._joins
             try:
                 await self._connect()
             except* FAILURES as errors:
-                if joins != self._joins:
-                    logger.warning("The bus is not connected: %s", errors.exceptions[0])
+                if joins != self._joins or not told:
+                    logger.warning("The bus is not connected: %r", errors.exceptions[0])
+                    told = True
             except* Exception:
                 logger.exception("The bus failed")
             delay = 0.1 if joins != self._joins else min(max(2 * delay, 0.1), SLOWEST_RETRY)

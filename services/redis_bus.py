@@ -1,8 +1,8 @@
 """The bus over Redis pub/sub.
 
-Each node publishes a beat every second and hears it itself, as everybody does. The beat is four things in one:
-it tells others that the node lives; it says how much the node has sent, so that a loss is noticed although
-nothing follows; when one's own stays out, the link is broken, even if it looks open; and its way is the lag.
+Each node publishes a beat every second and hears it itself, as everybody does. A beat is four things in one: a
+sign of life for others; a statement of how much the node has sent, so that a loss is noticed although nothing
+follows; a test of the link, which is broken if one's own beat stays out; and a measure of its lag.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ HEAL_DELAY = 0.3
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True):
-    """A sign of life: its time by the sender's own clock, the next number of each topic, whether the node leaves."""
+    """A sign of life: its time by the sender's clock, the next number of each topic, whether it leaves."""
 
     sent_at: float
     numbers: dict[str, int]

@@ -5,12 +5,12 @@ import secrets
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-
-from redis.asyncio import Redis
+from typing import Any
 
 from services.cache import Lease, Tally
 from services.redis_link import RedisDown, RedisLink
 
+PREFIX = "parley:cache:"
 LEASE_MILLISECONDS = 10_000
 """A read of the database that takes longer fills no more."""
 
@@ -83,28 +83,26 @@ class RedisCache(Tally):
         """Remove the values of ``keys`` and all leases for them, now or as soon as Redis is back."""
         if not keys:
             return
-        try:
-            await self._remove(*keys)
-        except RedisDown:
-            self._remember(keys)
-        except asyncio.CancelledError as cancelled:
-            self._remember(keys)
-            self._link.trip(cancelled)
-            raise
+        removed = self._remove(*keys)
+        # Noted whether or not the caller waits so long.
+        removed.add_done_callback(partial(self._note_removal, keys))
+        with suppress(RedisDown):
+            await asyncio.shield(removed)
 
     @property
     def _outdated(self) -> bool:
         return self._emptying or bool(self._missed)
 
     def _names(self, key: str) -> list[str]:
-        name = f"parley:cache:{self._link.epoch}:{key}"
+        name = f"{PREFIX}{self._link.epoch}:{key}"
         return [name, f"{name}:lease"]
 
-    async def _remove(self, *keys: str) -> None:
-        names = [name for key in keys for name in self._names(key)]
-        await self._link.call(lambda client: client.unlink(*names))
+    def _remove(self, *keys: str) -> "asyncio.Future[Any]":
+        return self._link.send("UNLINK", *(name for key in keys for name in self._names(key)))
 
-    def _remember(self, keys: tuple[str, ...]) -> None:
+    def _note_removal(self, keys: tuple[str, ...], removed: "asyncio.Future[Any]") -> None:
+        if removed.exception() is None:
+            return
         self._failures += 1
         self._missed.update(dict.fromkeys(keys, self._failures))
         if len(self._missed) > self._max_missed:
@@ -112,13 +110,11 @@ class RedisCache(Tally):
             self._emptying = True
 
     async def _catch_up(self) -> None:
-        try:
+        with suppress(RedisDown):  # the link comes back once more
             if self._emptying:
                 await self._empty()
             while self._missed:
                 await self._remove_missed()
-        except RedisDown:
-            return  # the link comes back once more
 
     async def _remove_missed(self) -> None:
         some = dict(islice(self._missed.items(), 500))
@@ -130,14 +126,9 @@ class RedisCache(Tally):
     async def _empty(self) -> None:
         failures, cursor = self._failures, 0
         while True:
-            cursor = await self._link.call(partial(_unlink_page, cursor=cursor))
+            cursor, names = await self._link.send("SCAN", cursor, "MATCH", f"{PREFIX}*", "COUNT", 1000)
+            if names:
+                await self._link.send("UNLINK", *names)
             if not cursor:
                 break
         self._emptying = failures != self._failures
-
-
-async def _unlink_page(client: Redis, *, cursor: int) -> int:
-    cursor, names = await client.scan(cursor, match="parley:cache:*", count=1000)
-    if names:
-        await client.unlink(*names)
-    return cursor

@@ -1,91 +1,84 @@
-"""The one way to Redis for short commands: time limits, and a circuit breaker while Redis is in trouble.
+"""The one way to Redis for short commands: in batches, within a time limit, and not to a Redis in trouble.
 
 ::
 
-    start() --> down --(answers within the time limit)--> up
-                 ^                                         |
-                 +------(a call fails or takes too long)---+
+    start() --> down --(answers)--> up
+                 ^                   |
+                 +--(a batch fails)--+
 
-While the link is down every call is refused at once and one task probes Redis, so nobody waits for it twice.
+While the link is down every command fails at once, and one task tries to connect again, so that nobody else
+waits. While one batch is on its way the next one gathers: many callers share one round trip.
 """
 
 import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
 
-logger = logging.getLogger(__name__)
+from services.redis_connection import FAILURES, ask, connected, redis_pool
 
-T = TypeVar("T")
-
-FAILURES = (RedisError, OSError, TimeoutError)
-"""What a command to a Redis in trouble may raise."""
+logger = logging.getLogger("parley.redis")
 
 UP = Gauge("parley_redis_up", "1 while this node's link to Redis works")
 LOST = Counter("parley_redis_lost_total", "How often this node's link to Redis failed")
+
+BATCH = 256
+"""Commands that travel in one go."""
+CONNECT_SECONDS = 1.0
+STEADY_SECONDS = 10.0
+"""A link that worked for shorter than this is not tried again at once."""
+
+Script = Callable[[Sequence[str], Sequence[Any]], "asyncio.Future[Any]"]
 
 
 class RedisDown(Exception):
     """Redis did not do what was asked, or may not have; its callers go on without it."""
 
 
-def redis_client(url: str, *, connections: int, timeout: float, **options: Any) -> Redis:
-    """Build a client that never retries by itself; nothing connects before the first command.
+class _Call(NamedTuple):
+    command: tuple[Any, ...]
+    answer: "asyncio.Future[Any]"
 
-    :param connections: the most it opens; further commands wait for one.
-    :param timeout: seconds for a connection to come about, and for each answer.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,  # every server speaks it, and it takes no handshake
-        driver_info=None,
-        **options,
-    )
-    return Redis.from_pool(pool)
+    def settle(self, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            self.fail()
+        elif not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(RedisDown())
 
 
 class RedisLink:
-    """A pool of connections to one run of one Redis server.
+    """One connection to Redis for the commands of the whole node.
 
-    :param timeout: seconds that one call may take, connecting included.
-    :param connections: the most that are open at once.
-    :param slowest_probe: seconds between probes once Redis has been away for some time.
+    :param timeout: seconds that one batch may take, and so the longest that anybody waits.
+    :param slowest_retry: seconds between attempts to connect once Redis has been away for some time.
     """
 
-    def __init__(
-        self, url: str, *, timeout: float = 0.2, connections: int = 16, slowest_probe: float = 2.0
-    ) -> None:
-        self._timeout, self._slowest_probe = timeout, slowest_probe
-        self._client = redis_client(
-            url, connections=connections, timeout=timeout, redis_connect_func=self._check_run
-        )
-        self._watcher: asyncio.Task[None] | None = None
-        self._up, self._lost, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._calls = 0
-        self._delay, self._returned_at = 0.0, float("-inf")
+    def __init__(self, url: str, *, timeout: float = 0.25, slowest_retry: float = 2.0) -> None:
+        self._timeout, self._slowest_retry = timeout, slowest_retry
+        self._pool = redis_pool(url, connections=1, timeout=CONNECT_SECONDS)
+        self._up, self._queued = asyncio.Event(), asyncio.Event()
+        self._queue: deque[_Call] = deque()
+        self._scripts: list[str] = []
         self._on_return: list[Callable[[], Awaitable[None]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.epoch = ""
         """Names the run of the server: it changes when Redis restarts, perhaps with old data."""
 
     @property
     def up(self) -> bool:
-        """Whether calls are let through."""
+        """Whether commands are sent at all."""
         return self._up.is_set()
 
     def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
@@ -94,104 +87,117 @@ class RedisLink:
 
     async def start(self) -> None:
         """Connect; where Redis does not answer within a second, go on without it and keep trying."""
-        self._lost.set()
-        self._watcher = asyncio.create_task(self._watch(), name="redis link")
+        self._spawn(self._stay())
         with suppress(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 await self._up.wait()
 
     async def stop(self) -> None:
-        """Close every connection; calls are refused from now on."""
-        if self._watcher is None:
-            return
-        self._up.clear()
-        self._watcher.cancel()
-        await asyncio.gather(self._watcher, return_exceptions=True)
+        """Disconnect; all commands fail from now on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._go_down()
         with suppress(*FAILURES):
-            await self._client.aclose()
-        UP.set(0)
+            await self._pool.aclose()
 
-    def script(self, source: str) -> Callable[[Sequence[str], Sequence[Any]], Awaitable[Any]]:
-        """Make a Lua script a function of its keys and arguments, which raises `RedisDown` as `call` does."""
-        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    def send(self, *command: Any) -> "asyncio.Future[Any]":
+        """Queue a command; it is sent even if the caller does not wait for the answer.
 
-        async def evaluate(client: Redis, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-            try:
-                return await client.evalsha(sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await client.eval(source, len(keys), *keys, *arguments)
-
-        return lambda keys, arguments: self.call(lambda client: evaluate(client, keys, arguments))
-
-    async def call(self, operation: Callable[[Redis], Awaitable[T]]) -> T:
-        """Run ``operation`` within the time limit.
-
-        :raises RedisDown: the link is down, or the call failed and has now brought it down.
+        :returns: the answer to come, which fails with `RedisDown` where the command did not succeed.
         """
-        if not self.up:
-            raise RedisDown
-        self._calls += 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.up:
+            self._queue.append(_Call(command, answer))
+            self._queued.set()
+        else:
+            answer.set_exception(RedisDown())
+        return answer
+
+    def script(self, source: str) -> Script:
+        """Make a Lua script a function of its keys and arguments, which answers as `send` does.
+
+        :raises RuntimeError: the link has started.
+        """
+        if self._tasks:
+            raise RuntimeError("name scripts before the link starts")
+        self._scripts.append(source)
+        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        return lambda keys, arguments: self.send("EVALSHA", sha, len(keys), *keys, *arguments)
+
+    async def _stay(self) -> None:
+        delay, told = 0.0, False
+        while True:
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, no secret
+            delay = min(max(2 * delay, 0.1), self._slowest_retry)
+            started_at = time.monotonic()
+            try:
+                async with connected(self._pool) as connection:
+                    await self._greet(connection)
+                    self._come_up()
+                    told = False
+                    await self._serve(connection)
+            except Exception as error:  # whatever it is, callers must not wait for a link that is gone
+                if not told:
+                    LOST.inc()
+                    unforeseen = not isinstance(error, FAILURES)
+                    logger.warning("Redis is not connected: %r", error, exc_info=unforeseen)
+                    told = True
+                if self.up and time.monotonic() - started_at > STEADY_SECONDS:
+                    delay = 0.0
+                self._go_down()
+
+    async def _greet(self, connection: AbstractConnection) -> None:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            commands = [("SCRIPT", "LOAD", source) for source in self._scripts]
+            *_, server = await ask(connection, [*commands, ("INFO", "server")])
+        if isinstance(server, Exception):
+            raise server
+        lines = server.decode().splitlines()
+        self.epoch = next((line.partition(":")[2] for line in lines if line.startswith("run_id:")), "unknown")
+
+    def _come_up(self) -> None:
+        self._up.set()
+        UP.set(1)
+        logger.info("Redis is connected")
+        self._spawn(self._tell_return())
+
+    async def _tell_return(self) -> None:
+        for callback in self._on_return:
+            try:
+                await callback()
+            except Exception:
+                logger.exception("A callback failed when Redis came back")
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            while self._queue:
+                await self._send_batch(connection)
+
+    async def _send_batch(self, connection: AbstractConnection) -> None:
+        calls = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         try:
             async with asyncio.timeout(self._timeout):
-                return await operation(self._client)
-        except FAILURES as error:
-            self.trip(error)
-            raise RedisDown from error
-        finally:
-            self._calls -= 1
-            self._idle.set()
+                answers = await ask(connection, [call.command for call in calls])
+        except BaseException:
+            for call in calls:
+                call.fail()
+            raise
+        for call, answer in zip(calls, answers, strict=True):
+            call.settle(answer)
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        if errors:
+            raise errors[0]
 
-    def trip(self, reason: BaseException) -> None:
-        """Take the link down until Redis has answered anew."""
-        if self.up:
-            self._up.clear()
-            self._lost.set()
-            UP.set(0)
-            LOST.inc()
-            logger.warning("Redis does not answer as it should: %s", str(reason) or type(reason).__name__)
+    def _go_down(self) -> None:
+        self._up.clear()
+        UP.set(0)
+        while self._queue:
+            self._queue.popleft().fail()
 
-    async def _watch(self) -> None:
-        while True:
-            await self._lost.wait()
-            self._lost.clear()
-            await self._reconnect()
-            self._returned_at = asyncio.get_running_loop().time()
-            self._up.set()
-            UP.set(1)
-            logger.info("Redis is connected")
-            for callback in self._on_return:
-                try:
-                    await callback()
-                except Exception:
-                    logger.exception("A callback failed when Redis came back")
-
-    async def _reconnect(self) -> None:
-        # The first probe comes at once, unless the link failed again soon after it came up.
-        if asyncio.get_running_loop().time() - self._returned_at > 10:
-            self._delay = 0.0
-        while True:
-            await asyncio.sleep(self._delay * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, no secret
-            self._delay = min(max(2 * self._delay, 0.1), self._slowest_probe)
-            with suppress(*FAILURES):
-                return await self._greet()
-
-    async def _greet(self) -> None:
-        while self._calls:
-            self._idle.clear()
-            await self._idle.wait()
-        # No call is in flight and the old connections are closed, so none can mix two runs of the server.
-        await self._client.connection_pool.disconnect()
-        self.epoch = ""
-        async with asyncio.timeout(1):
-            await self._client.ping()
-        async with asyncio.timeout(self._timeout):
-            await self._client.ping()
-
-    async def _check_run(self, connection: AbstractConnection) -> None:
-        await connection.on_connect()
-        await connection.send_command("INFO", "server")
-        lines = (await connection.read_response()).decode().splitlines()
-        run = next((line.partition(":")[2] for line in lines if line.startswith("run_id:")), "unknown")
-        if self.epoch and run != self.epoch:
-            raise RedisConnectionError("the server was restarted")
-        self.epoch = run
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="redis link")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
