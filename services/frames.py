@@ -96,9 +96,7 @@ class Ping(ClientFrame, kw_only=True, tag="ping"):
     """Ask for a sign of life. Answer: ``pong``."""
 
 
-ChatRequest = (
-    MessageSend | MessageEdit | MessageDelete | ReactionAdd | ReactionRemove | Typing | Read | History
-)
+ChatRequest = MessageSend | MessageEdit | MessageDelete | ReactionAdd | ReactionRemove | Typing | Read | History
 Request = ChatRequest | Sync | Ping
 
 

@@ -1,0 +1,233 @@
+"""Chats: making, listing, renaming, handing over, closing and reopening them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import or_, select, true
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
+
+import models
+from services import describe, events, views
+from services.errors import ChatClosed, NotFound, ValidationFailed
+from services.gate import enter_as_owner, next_seq
+from services.members import member_key
+from services.texts import clean_line
+from services.transaction import Transaction
+
+
+async def create(
+    tx: Transaction, *, actor: UUID, kind: views.ChatKind, title: str | None, member_ids: Sequence[UUID]
+) -> tuple[views.MyChat, bool]:
+    """Start a chat.
+
+    :param title: 1 to 80 characters after trimming for a group, none for a private chat.
+    :param member_ids: the others; exactly one for a private chat.
+    :return: the chat, and whether it is new (a pair has one private chat for ever).
+    :raises ValidationFailed: a field is outside its limits, or names someone who does not exist.
+    """
+    others = list(dict.fromkeys(user_id for user_id in member_ids if user_id != actor))
+    people = await _people(tx, actor, others)
+    if kind == "private":
+        if title is not None and title.strip():
+            raise ValidationFailed("title", "a private chat has no title")
+        if len(others) != 1:
+            raise ValidationFailed("member_ids", "a private chat has exactly one other member")
+        return await _create_private(tx, actor=actor, people=people)
+    chat = models.Chat(
+        id=models.new_id(),
+        kind=kind,
+        title=clean_line("title", title or "", longest=tx.settings.max_title_length),
+        seq=1,
+        owner_id=actor,
+    )
+    tx.session.add(chat)
+    await tx.session.flush()
+    return await _settle(tx, actor=actor, chat=chat, people=people), True
+
+
+async def list_for(tx: Transaction, *, actor: UUID) -> list[views.MyChat]:
+    """Return all chats of a person, the one with the newest message first."""
+    chats = await _described(tx, actor, None)
+    return sorted(chats, key=_last_active, reverse=True)
+
+
+async def get(tx: Transaction, *, actor: UUID, chat_id: UUID) -> views.MyChat:
+    """Return one chat.
+
+    :raises NotFound: the actor is not a member.
+    """
+    for chat in await _described(tx, actor, chat_id):
+        return chat
+    raise NotFound("There is no such chat.")
+
+
+async def rename(tx: Transaction, *, actor: UUID, chat_id: UUID, title: str) -> views.MyChat:
+    """Give a group another title.
+
+    :param title: 1 to 80 characters after trimming.
+    :raises ParleyError: not a member, not the owner, closed, private, or the title is outside its limits.
+    """
+    chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
+    _refuse_closed(chat)
+    cleaned = clean_line("title", title, longest=tx.settings.max_title_length)
+    if cleaned != chat.title:
+        chat.title = cleaned
+        await _changed(tx, chat)
+    return await get(tx, actor=actor, chat_id=chat_id)
+
+
+async def close(tx: Transaction, *, actor: UUID, chat_id: UUID) -> views.MyChat:
+    """Close a group: it can be read, not written.
+
+    :raises ParleyError: not a member, not the owner, private, or closed already.
+    """
+    chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
+    _refuse_closed(chat)
+    chat.closed_at = datetime.now(UTC)
+    await _changed(tx, chat)
+    return await get(tx, actor=actor, chat_id=chat_id)
+
+
+async def reopen(tx: Transaction, *, actor: UUID, chat_id: UUID) -> views.MyChat:
+    """Open a closed group again; changes nothing when it is open.
+
+    :raises ParleyError: not a member, not the owner, or private.
+    """
+    chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
+    if chat.closed_at is not None:
+        chat.closed_at = None
+        await _changed(tx, chat)
+    return await get(tx, actor=actor, chat_id=chat_id)
+
+
+async def transfer(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> views.MyChat:
+    """Make another member the owner of a group.
+
+    :raises ParleyError: not a member, not the owner, closed, private, or ``user_id`` is not a member.
+    """
+    entry = await enter_as_owner(tx, actor=actor, chat_id=chat_id)
+    _refuse_closed(entry.chat)
+    heir = await tx.session.get(models.Member, (chat_id, user_id))
+    if heir is None or heir.left_at is not None:
+        raise ValidationFailed("user_id", "must be a member of the chat")
+    if user_id != actor:
+        entry.chat.owner_id = user_id
+        await _changed(tx, entry.chat)
+        entry.member.version = heir.version = entry.chat.seq
+    return await get(tx, actor=actor, chat_id=chat_id)
+
+
+async def ids_of(tx: Transaction, *, user_id: UUID) -> list[UUID]:
+    """Return the ids of a person's chats."""
+    member = models.Member
+    found = await tx.session.scalars(
+        select(member.chat_id).where(member.user_id == user_id, member.left_at.is_(None))
+    )
+    return list(found)
+
+
+async def seqs_of(tx: Transaction, *, chat_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the current number of each of these chats."""
+    rows = await tx.session.execute(select(models.Chat.id, models.Chat.seq).where(models.Chat.id.in_(chat_ids)))
+    return dict(rows.tuples().all())
+
+
+def _refuse_closed(chat: models.Chat) -> None:
+    if chat.closed_at is not None:
+        raise ChatClosed
+
+
+async def _changed(tx: Transaction, chat: models.Chat) -> None:
+    next_seq(chat)
+    await tx.session.flush()
+    tx.announce(events.chat_updated(describe.chat(chat)))
+
+
+async def _people(tx: Transaction, actor: UUID, others: list[UUID]) -> list[models.User]:
+    most = tx.settings.max_chat_members
+    if len(others) + 1 > most:
+        raise ValidationFailed("member_ids", f"a chat has at most {most} members")
+    found = list(await tx.session.scalars(select(models.User).where(models.User.id.in_([actor, *others]))))
+    if len(found) != len(others) + 1:
+        raise ValidationFailed("member_ids", "names someone who does not exist")
+    return found
+
+
+async def _create_private(tx: Transaction, *, actor: UUID, people: list[models.User]) -> tuple[views.MyChat, bool]:
+    low, high = sorted(person.id for person in people)
+    pair = (models.Chat.low_user_id == low) & (models.Chat.high_user_id == high)
+    created = await tx.session.scalar(
+        insert(models.Chat)
+        .values(id=models.new_id(), kind="private", seq=1, message_count=0, low_user_id=low, high_user_id=high)
+        .on_conflict_do_nothing(constraint="uq_chats_pair")
+        .returning(models.Chat)
+    )
+    if created is not None:
+        return await _settle(tx, actor=actor, chat=created, people=people), True
+    existing = (await tx.session.scalars(select(models.Chat).where(pair))).one()
+    return await get(tx, actor=actor, chat_id=existing.id), False
+
+
+async def _settle(tx: Transaction, *, actor: UUID, chat: models.Chat, people: list[models.User]) -> views.MyChat:
+    tx.session.add_all(
+        models.Member(chat_id=chat.id, user_id=person.id, version=chat.seq, read_seq=chat.seq) for person in people
+    )
+    await tx.session.flush()
+    tx.announce(events.chat_created(describe.chat(chat), [describe.user(person) for person in people]))
+    tx.outdate(*(member_key(chat.id, person.id) for person in people))
+    return await get(tx, actor=actor, chat_id=chat.id)
+
+
+def _last_active(chat: views.MyChat) -> datetime:
+    return chat.last_message.created_at if chat.last_message else chat.created_at
+
+
+async def _described(tx: Transaction, actor: UUID, chat_id: UUID | None) -> list[views.MyChat]:
+    chat, member, peer = models.Chat, models.Member, aliased(models.User)
+    newest = (
+        select(models.Message)
+        .where(models.Message.chat_id == chat.id)
+        .order_by(models.Message.seq.desc())
+        .limit(1)
+        .lateral()
+    )
+    last = aliased(models.Message, newest)
+    query = (
+        select(chat, member, last, peer)
+        .join(member, member.chat_id == chat.id)
+        .outerjoin(last, true())
+        .outerjoin(
+            peer,
+            (peer.id != actor) & or_(peer.id == chat.low_user_id, peer.id == chat.high_user_id),
+        )
+        .where(member.user_id == actor, member.left_at.is_(None))
+    )
+    if chat_id is not None:
+        query = query.where(chat.id == chat_id)
+    rows = (await tx.session.execute(query)).all()
+    last_messages = await describe.messages(
+        tx, [last_message for last_message in (row[2] for row in rows) if last_message], actor=actor
+    )
+    by_chat = {message.chat_id: message for message in last_messages}
+    return [_own_view(row[0], row[1], by_chat.get(row[0].id), row[3]) for row in rows]
+
+
+def _own_view(
+    chat: models.Chat, member: models.Member, last: views.Message | None, peer: models.User | None
+) -> views.MyChat:
+    seen = describe.chat(chat)
+    return views.MyChat(
+        id=seen.id,
+        kind=seen.kind,
+        title=seen.title,
+        seq=seen.seq,
+        owner_id=seen.owner_id,
+        created_at=seen.created_at,
+        closed_at=seen.closed_at,
+        read_seq=member.read_seq,
+        unread=chat.message_count - member.read_ordinal,
+        last_message=last,
+        peer=describe.user(peer) if peer else None,
+    )

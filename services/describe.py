@@ -1,0 +1,127 @@
+"""From rows to what the outside sees of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+import models
+from services import views
+from services.transaction import Transaction
+
+REACTING_IDS_SHOWN = 100
+"""User ids named per emoji and message; the count tells of all."""
+
+
+def user(row: models.User) -> views.User:
+    """Describe a person to anyone."""
+    return views.User(row.id, row.username, row.display_name, row.created_at)
+
+
+def own_user(row: models.User) -> views.OwnUser:
+    """Describe a person to themselves."""
+    return views.OwnUser(row.id, row.username, row.display_name, row.created_at, row.is_admin)
+
+
+def chat(row: models.Chat) -> views.Chat:
+    """Describe a chat to all its members."""
+    return views.Chat(
+        id=row.id,
+        kind="private" if row.kind == "private" else "group",
+        title=row.title,
+        seq=row.seq,
+        owner_id=row.owner_id,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+    )
+
+
+def member(row: models.Member, person: models.User, owner_id: UUID | None) -> views.Member:
+    """Describe a membership."""
+    return views.Member(
+        user=user(person),
+        role="owner" if person.id == owner_id else "member",
+        joined_at=row.joined_at,
+        version=row.version,
+        left_at=row.left_at,
+    )
+
+
+def message(row: models.Message, reactions: dict[str, views.Reactions] | None = None) -> views.Message:
+    """Describe a message."""
+    return views.Message(
+        id=row.id,
+        chat_id=row.chat_id,
+        seq=row.seq,
+        version=row.version,
+        author_id=row.author_id,
+        body=row.body,
+        html=row.html,
+        nonce=row.nonce,
+        reply_to=row.reply_to,
+        created_at=row.created_at,
+        edited_at=row.edited_at,
+        deleted=row.deleted_at is not None,
+        reactions=reactions or {},
+    )
+
+
+async def users(tx: Transaction, ids: Iterable[UUID]) -> list[views.User]:
+    """Describe the people with these ids."""
+    wanted = set(ids)
+    if not wanted:
+        return []
+    rows = await tx.session.scalars(select(models.User).where(models.User.id.in_(wanted)))
+    return [user(row) for row in rows]
+
+
+async def messages(
+    tx: Transaction, rows: Sequence[models.Message], *, actor: UUID | None = None
+) -> list[views.Message]:
+    """Describe messages with their reactions, in the order given.
+
+    :param actor: who asks; their own id stands first among those who reacted.
+    """
+    found = await reactions(tx, [row.id for row in rows], actor=actor)
+    return [message(row, found.get(row.id)) for row in rows]
+
+
+async def reactions(
+    tx: Transaction, message_ids: Sequence[UUID], *, actor: UUID | None = None
+) -> dict[UUID, dict[str, views.Reactions]]:
+    """Describe the reactions to each message, the emoji used first first."""
+    if not message_ids:
+        return {}
+    reaction = models.Reaction
+    rows = await tx.session.execute(
+        select(
+            reaction.message_id,
+            reaction.emoji,
+            func.count(),
+            func.trim_array(
+                func.array_agg(aggregate_order_by(reaction.user_id, reaction.created_at)),
+                func.greatest(func.count() - REACTING_IDS_SHOWN, 0),
+            ),
+            func.coalesce(func.bool_or(reaction.user_id == actor), False),
+        )
+        .where(reaction.message_id.in_(message_ids))
+        .group_by(reaction.message_id, reaction.emoji)
+        .order_by(func.min(reaction.created_at), reaction.emoji)
+    )
+    found: dict[UUID, dict[str, views.Reactions]] = {}
+    for message_id, emoji, count, ids, own in rows:
+        shown = own_first(ids, actor) if own and actor else ids
+        found.setdefault(message_id, {})[emoji] = views.Reactions(count, shown)
+    return found
+
+
+def own_first(ids: Sequence[UUID], own: UUID) -> list[UUID]:
+    """Put one's own id first, keeping at most as many as are shown."""
+    return [own, *(other for other in ids if other != own)][:REACTING_IDS_SHOWN]
+
+
+def with_reactions(seen: views.Message, reacted: dict[str, views.Reactions]) -> views.Message:
+    """Put other reactions on a described message."""
+    return replace(seen, reactions=reacted)

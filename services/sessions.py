@@ -1,0 +1,204 @@
+"""Sign-ins: opening, checking and ending them.
+
+The cookie and the bearer token carry a random secret signed with the server's key; the table keeps only its SHA-256.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from itsdangerous import BadSignature, Signer
+from msgspec import Struct, msgpack
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+import models
+from services import describe, views
+from services.cache import Lease
+from services.errors import NotFound
+from services.transaction import Transaction
+
+if TYPE_CHECKING:
+    from services.parley import Parley
+
+SEEN_EVERY = timedelta(seconds=60)
+"""How exact 'last seen' is; a cached session is looked up again after this time too."""
+
+LONGEST_DEVICE = 200
+"""Characters of a browser's description that are kept."""
+
+
+class ActiveSession(Struct, frozen=True):
+    """A session that holds now; ``expires_at`` is when it ends whatever happens."""
+
+    id: UUID
+    user: views.OwnUser
+    expires_at: datetime
+
+
+class Tokens:
+    """Signs secrets and reads them back, so that a made-up token costs no look-up.
+
+    :param key: the server's signing key, the same on all nodes.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._signer = Signer(key, salt="parley-session", digest_method=hashlib.sha256)
+
+    def issue(self) -> tuple[str, bytes]:
+        """Make a token and the hash to store in its place."""
+        secret = secrets.token_urlsafe(32)
+        return self._signer.sign(secret).decode(), _hash(secret)
+
+    def read(self, token: str) -> bytes | None:
+        """Return the stored hash for a token, or None when we never signed it."""
+        try:
+            return _hash(self._signer.unsign(token).decode())
+        except (BadSignature, UnicodeError):
+            return None
+
+
+async def signing_key(tx: Transaction) -> str:
+    """Return the key that all nodes sign with: ``PARLEY_SECRET``, or one made once and kept in the database."""
+    if tx.settings.secret is not None:
+        return tx.settings.secret
+    stored = models.ServerSecret
+    await tx.session.execute(
+        insert(stored).values(id=1, session_secret=secrets.token_urlsafe(32)).on_conflict_do_nothing()
+    )
+    return (await tx.session.scalars(select(stored.session_secret))).one()
+
+
+async def open_session(
+    tx: Transaction, tokens: Tokens, *, user: models.User, address: str, device: str
+) -> views.SignedIn:
+    """Sign someone in, for 7 hours."""
+    token, secret_hash = tokens.issue()
+    session = models.Session(
+        id=models.new_id(),
+        user_id=user.id,
+        secret_hash=secret_hash,
+        expires_at=datetime.now(UTC) + timedelta(hours=tx.settings.session_hours),
+        device=device[:LONGEST_DEVICE],
+        address=address,
+    )
+    tx.session.add(session)
+    await tx.session.flush()
+    return views.SignedIn(describe.own_user(user), views.Session(session.id, session.expires_at), token)
+
+
+async def authenticate(parley: "Parley", token: str | None) -> ActiveSession | None:
+    """Check a token.
+
+    :return: the session, or None when it is unknown, ended or expired.
+    :raises Unavailable: the database cannot be reached.
+    """
+    secret_hash = parley.tokens.read(token) if token else None
+    if secret_hash is None:
+        return None
+    key = session_key(secret_hash)
+    found = await parley.cache.get(key)
+    if isinstance(found, Lease):
+        async with parley.transaction() as tx:
+            session = await _look_up(tx, secret_hash)
+        if session is not None:
+            await parley.cache.fill(key, found, msgpack.encode(session), ttl=SEEN_EVERY.total_seconds())
+    else:
+        session = msgpack.decode(found, type=ActiveSession)
+    return session if session is not None and session.expires_at > datetime.now(UTC) else None
+
+
+async def list_active(tx: Transaction, *, actor: UUID, current: UUID) -> list[views.OwnSession]:
+    """Return where someone is signed in, the latest sign-in first."""
+    row = models.Session
+    found = await tx.session.scalars(
+        select(row).where(row.user_id == actor, row.expires_at > func.now()).order_by(row.created_at.desc())
+    )
+    return [
+        views.OwnSession(
+            id=session.id,
+            expires_at=session.expires_at,
+            created_at=session.created_at,
+            last_seen_at=session.last_seen_at,
+            device=session.device,
+            address=session.address,
+            current=session.id == current,
+        )
+        for session in found
+    ]
+
+
+async def end(tx: Transaction, *, actor: UUID, session_id: UUID) -> None:
+    """End one of one's own sessions.
+
+    :raises NotFound: it is not one's own, or over already.
+    """
+    if not await _end_where(tx, models.Session.user_id == actor, models.Session.id == session_id):
+        raise NotFound("There is no such session.")
+
+
+async def end_others(tx: Transaction, *, actor: UUID, keep: UUID) -> None:
+    """End all of one's own sessions but one."""
+    await _end_where(tx, models.Session.user_id == actor, models.Session.id != keep)
+
+
+async def forget_expired(tx: Transaction) -> None:
+    """Delete the rows of sessions that are over."""
+    await tx.session.execute(delete(models.Session).where(models.Session.expires_at <= func.now()))
+
+
+async def still_active(tx: Transaction, *, session_ids: list[UUID]) -> set[UUID]:
+    """Return which of these sessions hold."""
+    row = models.Session
+    found = await tx.session.scalars(select(row.id).where(row.id.in_(session_ids), row.expires_at > func.now()))
+    return set(found)
+
+
+async def outdate_of(tx: Transaction, *, user_id: UUID) -> None:
+    """Let a change of a person reach what is cached of their sessions."""
+    hashes = await tx.session.scalars(select(models.Session.secret_hash).where(models.Session.user_id == user_id))
+    tx.outdate(*(session_key(secret_hash) for secret_hash in hashes))
+
+
+def session_key(secret_hash: bytes) -> str:
+    """Name the cached answer for a session."""
+    return f"session:{secret_hash.hex()}"
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def _end_where(tx: Transaction, *conditions: Any) -> bool:
+    row = models.Session
+    ended = (
+        (await tx.session.execute(delete(row).where(*conditions).returning(row.id, row.secret_hash))).tuples().all()
+    )
+    for session_id, secret_hash in ended:
+        tx.end_session(session_id, session_key(secret_hash))
+    return bool(ended)
+
+
+async def _look_up(tx: Transaction, secret_hash: bytes) -> ActiveSession | None:
+    row = models.Session
+    found = (
+        await tx.session.execute(
+            select(row, models.User)
+            .join(models.User, models.User.id == row.user_id)
+            .where(row.secret_hash == secret_hash, row.expires_at > func.now())
+        )
+    ).one_or_none()
+    if found is None:
+        return None
+    session, user = found
+    now = datetime.now(UTC)
+    if now - session.last_seen_at > SEEN_EVERY:
+        await tx.session.execute(
+            update(row)
+            .where(row.id == session.id)
+            .values(last_seen_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    return ActiveSession(session.id, describe.own_user(user), session.expires_at)
