@@ -131,6 +131,7 @@ class Hub:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.on_joined: Callable[[UUID, tuple[UUID, ...]], None] = lambda _chat_id, _user_ids: None
         self._seats: dict[UUID, set[Seat]] = {}
         self._streams: dict[UUID, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,6 +150,10 @@ class Hub:
     def chats_of(self, user_id: UUID) -> set[UUID]:
         """Return the chats that a person's connections on this node hear."""
         return set().union(*(seat.chats for seat in self.seats_of(user_id)))
+
+    def chat_ids(self) -> list[UUID]:
+        """Return all chats that someone on this node hears."""
+        return list(self._streams)
 
     @property
     def connection_count(self) -> int:
@@ -257,6 +262,8 @@ class Hub:
 
     def _deliver(self, stream: Stream, announcement: Announcement) -> None:
         seq = announcement.seq
+        if announcement.joined:
+            self.on_joined(stream.chat_id, announcement.joined)
         if announcement.left is not None:
             self._dismiss(stream, announcement.left, seq)
         for user_id in announcement.joined:
@@ -351,8 +358,11 @@ class Hub:
         welcome = frames.encode(frames.ChatAdded(chat=audience.chat, users=audience.users))
         for user_id in {seat.user_id for seat in stream.seats} - audience.member_ids:
             self._dismiss(stream, user_id, seq)
-        for user_id in audience.member_ids & self._seats.keys():
+        newcomers = audience.member_ids & self._seats.keys() - {seat.user_id for seat in stream.seats}
+        for user_id in newcomers:
             self._welcome(stream, user_id, seq, welcome)
+        if newcomers:
+            self.on_joined(stream.chat_id, tuple(newcomers))
 
     # Gaps
 
