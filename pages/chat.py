@@ -1,0 +1,126 @@
+"""The chat page: three live columns, and the dialogs that they open."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from fastapi import Request
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from pages import theme
+from pages.dialogs import group
+from pages.dialogs.frame import confirmed
+from pages.dialogs.new_chat import ask_for_new_chat, start_private
+from pages.dialogs.profile import show_profile
+from pages.dialogs.search import show_search
+from pages.frame import Frame, tells_refusals
+from pages.guard import Visit
+from pages.live.chat_list import ChatList
+from pages.live.composer import Composer
+from pages.live.conversation import Conversation
+from pages.live.element import Live
+from pages.live.members import MemberPanel
+from pages.live.notices import Notices
+from services import messages, views
+from services.parley import Parley
+
+KEPT = 60.0
+"""Seconds for which the server keeps a page whose browser is gone; after that the browser loads it again."""
+
+GroupAction = Callable[[Parley, Visit, UUID], Awaitable[None]]
+
+GROUP_ACTIONS: dict[str, GroupAction] = {
+    "rename": group.rename,
+    "add-members": group.add_members,
+    "transfer": group.transfer,
+    "close": group.close,
+    "reopen": group.reopen,
+    "leave": group.leave,
+}
+
+
+class ChatPage:
+    """One open chat page."""
+
+    def __init__(self, parley: Parley, visit: Visit, scheme: theme.Scheme) -> None:
+        self._parley, self._visit, self._scheme = parley, visit, scheme
+        with ui.element("div").classes("chat-page"):
+            with ui.element("nav").props('aria-label="Chats"'):
+                chat_list = ChatList()
+            with ui.element("main"):
+                self._talk = Conversation()
+                Composer()
+            with ui.element("aside").props('aria-label="Members"'):
+                panel = MemberPanel()
+        Notices()
+        for live in (chat_list, self._talk):
+            live.on("new-chat", self._new_chat, args=[])
+        chat_list.on("search", self._search, args=[])
+        chat_list.on("profile", self._profile, args=[])
+        self._talk.on("delete", self._delete_message)
+        panel.on("write", self._write)
+        panel.on("remove-member", self._remove_member)
+        for name, act in GROUP_ACTIONS.items():
+            self._on_group(self._talk, name, act)
+        self._on_group(panel, "add-members", group.add_members)
+
+    def _on_group(self, live: Live, name: str, act: GroupAction) -> None:
+        @tells_refusals
+        async def handle(event: GenericEventArguments) -> None:
+            await act(self._parley, self._visit, _uuid(event.args))
+
+        live.on(name, handle)
+
+    def _open(self, chat_id: UUID, seq: int = 0) -> None:
+        self._talk.run_method("open", str(chat_id), {"seq": seq})
+
+    @tells_refusals
+    async def _new_chat(self) -> None:
+        chat_id = await ask_for_new_chat(self._parley, self._visit)
+        if chat_id:
+            self._open(chat_id)
+
+    @tells_refusals
+    async def _write(self, event: GenericEventArguments) -> None:
+        self._open(await start_private(self._parley, self._visit, _uuid(event.args)))
+
+    @tells_refusals
+    async def _remove_member(self, event: GenericEventArguments) -> None:
+        await group.remove_member(
+            self._parley, self._visit, _uuid(event.args["chat_id"]), _uuid(event.args["user_id"])
+        )
+
+    @tells_refusals
+    async def _delete_message(self, event: GenericEventArguments) -> None:
+        chat_id, message_id = _uuid(event.args["chat_id"]), _uuid(event.args["message_id"])
+        about = "Its text is erased for everyone, and cannot be brought back."
+        if await confirmed("Delete this message?", about=about, action="Delete"):
+            async with self._parley.transaction() as tx:
+                await messages.delete(tx, actor=self._visit.actor, chat_id=chat_id, message_id=message_id)
+
+    def _search(self) -> None:
+        show_search(self._parley, self._visit, go_to=self._open)
+
+    def _profile(self) -> None:
+        def renamed(user: views.OwnUser) -> None:
+            self._talk.run_method("learn", msgspec.to_builtins(user))
+
+        def dressed(scheme: theme.Scheme) -> None:
+            self._scheme = scheme
+            self._talk.run_method("theme", scheme)
+
+        show_profile(self._parley, self._visit, scheme=self._scheme, renamed=renamed, dressed=dressed)
+
+
+def _uuid(sent: Any) -> UUID:
+    return UUID(str(sent))
+
+
+def register(frame: Frame) -> None:
+    """Declare the page, which is also where each chat has its address."""
+
+    @frame.private("/", "/chat/{chat_id}", title="Parley", reconnect_timeout=KEPT)
+    async def chat(request: Request, visit: Visit) -> None:
+        ChatPage(frame.parley, visit, theme.chosen(request))

@@ -1,0 +1,427 @@
+// Parley's only script: one WebSocket, one reactive store of what came over it, and the actions on both.
+// It draws nothing: each Live element binds all of it to a Vue template that a Python class beside this file holds.
+import { computed, h, nextTick, reactive, watch } from "vue";
+
+const PAGE = 50; // messages fetched at once
+const ROWS = 300; // messages in the document at once: a window on those that were fetched
+const GROUP = 5 * 60_000; // ms after which a message of the same author gets a heading again
+const TYPING = 5_000; // ms that someone counts as typing
+const SILENCE = 40_000; // ms without a sign of life after which the connection counts as lost
+const WARNING = 10; // minutes before the end of the session at which the page says so
+
+const state = reactive({
+  me: null, users: {}, online: {}, chats: {}, rooms: {}, typing: {}, // chats: all of mine; rooms: those with messages
+  open: null, drafts: {}, outbox: [], editing: null, active: null, spot: null, menu: false, panel: false, filter: "",
+  following: true, skip: 0, // whether the view stays at the newest message; how many newer ones the window leaves out
+  link: "connecting", expires: 0, ending: 0, locked: false, renewing: false, refusal: "",
+});
+const cursors = {}; // by chat: the number up to which this page has every change
+const sending = new Set(); // chats with a message on its way
+let socket = null, attempts = 0, retry = 0, heard = 0, typedAt = 0;
+let list = null; // the scrolling element of the open chat
+
+// --- the connection
+function connect() {
+  clearTimeout(retry);
+  if (socket || state.locked) return;
+  const own = (socket = new WebSocket(location.origin.replace("http", "ws") + "/ws"));
+  own.onmessage = ({ data }) => own === socket && receive(JSON.parse(data));
+  own.onclose = ({ code }) => own === socket && lost(code);
+}
+function lost(code = 1006) {
+  socket?.close();
+  socket = null;
+  state.link = "offline";
+  sending.clear();
+  retry = setTimeout(connect, Math.min(30_000, 500 * 2 ** attempts++) * (0.5 + Math.random() / 2));
+  // The browser shows a refused handshake only as 1006: ask whether the session is the reason.
+  if (code === 1006 || code === 4401) api("GET", "/me").catch(() => {});
+}
+function send(frame) {
+  if (state.link === "online") socket.send(JSON.stringify(frame));
+}
+function receive(frame) {
+  heard = Date.now();
+  for (const user of [...(frame.users ?? []), frame.user]) if (user) learn(user);
+  if (!frame.chat_id || state.chats[frame.chat_id]) handlers[frame.type]?.(frame);
+  // Numbers have no holes: one that does not follow leaves the cursor, and the next `sync` fills what is missing.
+  if (frame.seq === cursors[frame.chat_id] + 1) cursors[frame.chat_id] = frame.seq;
+}
+async function api(method, path, body) {
+  const options = { method, headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) };
+  const answer = await fetch("/api/v1" + path, options).catch(() => null);
+  if (answer?.status === 401 && path !== "/auth/login") state.locked = true;
+  if (answer?.ok) return answer.status === 204 ? null : answer.json();
+  throw (await answer?.json().catch(() => null)) ?? { detail: "The server cannot be reached. Try again." };
+}
+const attempt = (...call) => api(...call).catch((problem) => notify(problem.detail));
+const notify = (message) => void Quasar.Notify.create({ message, position: "top", classes: "notice" });
+
+// --- what the server tells
+const handlers = {
+  hello({ user, session_expires_at, chats, online }) {
+    if (state.me && state.me.id !== user.id) return location.reload();
+    const first = !state.me;
+    Object.assign(state, { link: "online", me: user, expires: Date.parse(session_expires_at), locked: false });
+    attempts = 0;
+    warn();
+    state.online = Object.fromEntries(online.map((id) => [id, true]));
+    for (const id of Object.keys(state.chats)) if (!chats.some((chat) => chat.id === id)) forget(id);
+    chats.forEach(place);
+    const held = Object.keys(state.rooms).map((id) => [id, cursors[id]]);
+    if (held.length) send({ type: "sync", chats: Object.fromEntries(held) });
+    if (first) begin();
+    else if (state.open && !room.value) open(state.open, { push: false });
+    Object.keys(state.chats).forEach(pump);
+  },
+  sync({ chat_id, seq, chat, messages, members, more, reset }) {
+    const since = reset ? 0 : cursors[chat_id];
+    place(chat);
+    if (reset && state.rooms[chat_id]) makeRoom(chat_id);
+    for (const message of messages.sort((a, b) => a.seq - b.seq)) {
+      if (message.seq > since && chat.unread === undefined) announce(message);
+      merge(message, message.seq > since);
+    }
+    for (const { user, left_at } of members) noteMember(chat_id, user, !left_at);
+    cursors[chat_id] = Math.max(seq, since);
+    if (more) send({ type: "sync", chats: { [chat_id]: seq } });
+  },
+  ack({ re, message }) {
+    merge(message, true);
+    settle(re);
+  },
+  error({ re, code, detail, retry_after }) {
+    const message = state.outbox.find((one) => one.chat_id + one.nonce === re);
+    if (message && retry_after) return setTimeout(settle, 1_000 * retry_after, re);
+    if (message) Object.assign(message, { state: "failed", problem: detail });
+    if (message) settle(re);
+  },
+  "message.created"({ chat_id, message }) {
+    delete state.typing[chat_id]?.[message.author_id];
+    announce(message);
+    merge(message, true);
+  },
+  "message.updated": ({ message }) => merge(message),
+  "chat.added"({ chat, users }) {
+    const peer = chat.kind === "private" ? users.find((user) => user.id !== state.me.id) : null;
+    place({ read_seq: chat.seq, unread: 0, last_message: null, peer, ...chat });
+  },
+  "chat.updated": ({ chat }) => place(chat),
+  "chat.removed"({ chat_id }) {
+    notify(`You are no longer in “${title(state.chats[chat_id])}”.`);
+    forget(chat_id);
+  },
+  "member.added": ({ chat_id, user }) => noteMember(chat_id, user, true),
+  "member.removed": ({ chat_id, user }) => noteMember(chat_id, user, false),
+  presence({ online, offline }) {
+    online.forEach((id) => (state.online[id] = true));
+    offline.forEach((id) => delete state.online[id]);
+  },
+  typing({ chat_id, user_id }) {
+    const until = ((state.typing[chat_id] ??= {})[user_id] = Date.now() + TYPING);
+    setTimeout(() => state.typing[chat_id]?.[user_id] === until && delete state.typing[chat_id][user_id], TYPING);
+  },
+  async read({ chat_id, user_id, seq }) {
+    const chat = state.chats[chat_id], behind = seq < (chat.last_message?.seq ?? 0);
+    if (user_id !== state.me.id || seq <= chat.read_seq) return;
+    Object.assign(chat, { read_seq: seq, unread: behind ? (await api("GET", `/chats/${chat_id}`)).unread : 0 });
+  },
+};
+const learn = (user) => (state.users[user.id] = user);
+function place(chat) {
+  if (chat.peer) learn(chat.peer);
+  state.chats[chat.id] = { ...state.chats[chat.id], ...chat };
+  if (!state.rooms[chat.id]) cursors[chat.id] = chat.seq;
+}
+function forget(id) {
+  for (const part of [state.chats, state.rooms, state.typing, state.drafts]) delete part[id];
+  if (state.open === id) open(null);
+}
+function announce(message) {
+  const chat = state.chats[message.chat_id], room = state.rooms[message.chat_id];
+  if (message.seq <= (chat.last_message?.seq ?? 0)) return;
+  chat.last_message = message;
+  if (message.author_id === state.me.id) return Object.assign(chat, { read_seq: message.seq, unread: 0 });
+  if (room && !reading(message.chat_id)) room.mark ??= chat.read_seq;
+  chat.unread += 1;
+}
+function noteMember(id, user, inside) {
+  const members = state.rooms[id]?.members ?? {};
+  if (inside) members[user.id] = user;
+  else delete members[user.id];
+}
+function merge(message, created = false) {
+  const chat = state.chats[message.chat_id], room = state.rooms[message.chat_id];
+  const sent = state.outbox.find((one) => one.nonce === message.nonce && one.author_id === message.author_id);
+  if (sent) discard(sent);
+  meet(message.author_id);
+  if (chat.last_message?.id === message.id && message.version > chat.last_message.version) chat.last_message = message;
+  if (!room) return;
+  const at = room.rows.findLastIndex((row) => row.seq <= message.seq), held = room.rows[at];
+  if (held?.seq !== message.seq) {
+    if (created || held || !room.more) room.rows.splice(at + 1, 0, message);
+  } else if (message.version > held.version) room.rows[at] = message;
+}
+
+// --- the open chat
+const pathChat = () => location.pathname.match(/^\/chat\/([^/]+)$/)?.[1];
+const makeRoom = (id) => (state.rooms[id] = { id, rows: [], more: true, mark: null, members: null, loading: false });
+function begin() {
+  for (const key of Object.keys(localStorage).filter((one) => one.startsWith(`parley:${state.me.id}:`))) {
+    const [kind, id] = key.split(":").slice(2), value = JSON.parse(localStorage[key]);
+    if (kind === "draft") state.drafts[id] = value;
+    else state.outbox.push(value);
+  }
+  state.outbox.sort((a, b) => a.created_at.localeCompare(b.created_at));
+  const wanted = pathChat() ?? (matchMedia("(min-width: 800px)").matches ? chats.value[0]?.id : null);
+  if (wanted) open(wanted, { replace: true });
+}
+async function open(id, { push = true, replace = false, seq = 0 } = {}) {
+  const next = state.chats[id], mark = next?.unread ? next.read_seq : null;
+  if (id && !next) return notify("This chat does not exist, or you are not in it.");
+  if (room.value && room.value.id !== id) room.value.more ||= room.value.rows.splice(0, room.value.rows.length - PAGE).length > 0;
+  Object.assign(state, { open: id, editing: null, active: null, spot: seq, following: !seq, skip: 0 });
+  if (push) history[replace ? "replaceState" : "pushState"](null, "", id ? `/chat/${id}` : "/");
+  if (!id) return;
+  state.drafts[id] ??= { text: "", reply_to: null };
+  if (!state.rooms[id]) await older(makeRoom(id));
+  while (seq && room.value?.more && room.value.rows[0].seq > seq) await older(room.value);
+  if (state.open !== id || !room.value) return;
+  room.value.mark = mark;
+  if (seq) state.skip = Math.max(0, room.value.rows.filter((row) => row.seq > seq).length - PAGE);
+  await nextTick();
+  const target = list.querySelector(".spot, .new-line");
+  if (target) list.scrollTop = target.offsetTop - list.clientHeight / 4;
+  else toEnd();
+  scrolled();
+  if (matchMedia("(pointer: fine)").matches) focusComposer();
+}
+async function older({ id }) {
+  const room = state.rooms[id], before = room.rows[0]?.seq;
+  if (!room.more || room.loading) return;
+  room.loading = true;
+  const found = await attempt("GET", `/chats/${id}/messages?limit=${PAGE}` + (before ? `&before=${before}` : ""));
+  room.loading = false;
+  if (!found) return before || delete state.rooms[id];
+  // What was created since the first request came as an event, and is in the room already.
+  const rows = found.messages.reverse().filter((row) => !room.rows.some((held) => held.seq === row.seq));
+  if (rows.some((row) => !state.users[row.author_id])) await loadMembers(id);
+  rows.forEach(({ author_id }) => meet(author_id));
+  room.rows.unshift(...rows);
+  room.more = found.more;
+}
+function meet(id) {
+  if (!state.users[id]) learn({ id, display_name: "…" }), attempt("GET", `/users/${id}`).then((user) => user && learn(user));
+}
+async function loadMembers(id) {
+  const found = await attempt("GET", `/chats/${id}/members`);
+  found?.members.forEach(({ user }) => learn(user));
+  if (found && room.value) room.value.members = Object.fromEntries(found.members.map(({ user }) => [user.id, user]));
+}
+
+// --- the view: it follows the newest message, or stays where the reader is
+function bindList(element) {
+  if (!element || element === list) return;
+  list = element;
+  const observer = new ResizeObserver(() => state.following && toEnd());
+  [list, list.firstElementChild].forEach((part) => observer.observe(part));
+}
+const toEnd = () => list && (list.scrollTop = list.scrollHeight);
+const newest = () => (Object.assign(state, { skip: 0, following: true }), nextTick(toEnd));
+function scrolled() {
+  if (!list || !room.value) return;
+  const below = list.scrollHeight - list.scrollTop - list.clientHeight;
+  state.following = !state.skip && below < 60;
+  if (state.following) markRead();
+  if (list.scrollTop < 800 && state.skip + ROWS < room.value.rows.length) state.skip += PAGE;
+  else if (list.scrollTop < 800) older(room.value);
+  if (below < 800 && state.skip) state.skip = Math.max(0, state.skip - PAGE);
+}
+const reading = (id) => id === state.open && state.following && document.hasFocus() && !document.hidden;
+function markRead() {
+  const last = chat.value?.last_message?.seq ?? 0;
+  if (!reading(state.open) || state.link !== "online" || !room.value || last <= chat.value.read_seq) return;
+  Object.assign(chat.value, { read_seq: last, unread: 0 });
+  send({ type: "read", chat_id: state.open, seq: last });
+}
+function step(by) {
+  const at = timeline.value.findIndex((row) => row.key === state.active);
+  const row = timeline.value[at < 0 ? timeline.value.length - 1 : at + by];
+  if (row) list.querySelector(`[data-key="${row.key}"]`).focus();
+}
+
+// --- writing
+const composer = () => document.querySelector(".composer textarea");
+const focusComposer = () => nextTick(() => composer()?.focus());
+function grow() {
+  if (composer()) composer().style.height = "auto";
+  if (composer()) composer().style.height = `${composer().scrollHeight}px`;
+}
+function typed() {
+  if (state.editing || !text.value || Date.now() - typedAt < 2_000) return;
+  typedAt = Date.now();
+  send({ type: "typing", chat_id: state.open });
+}
+function enter(event) {
+  if (event.isComposing || matchMedia("(pointer: coarse)").matches) return;
+  event.preventDefault();
+  submit();
+}
+async function submit() {
+  const chat_id = state.open, body = text.value.trim(), { reply_to } = state.drafts[chat_id];
+  if (!body) return;
+  if (state.editing) return (await change("PATCH", state.editing, "", { body })) && (state.editing = null);
+  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(36)).join("-");
+  const created_at = new Date().toISOString();
+  const message = { chat_id, nonce, body, reply_to, author_id: state.me.id, created_at, state: "pending" };
+  state.outbox.push(message);
+  store(`send:${nonce}`, message);
+  state.drafts[chat_id] = { text: "", reply_to: null };
+  if (room.value) room.value.mark = null;
+  typedAt = 0;
+  newest();
+  pump(chat_id);
+}
+// One at a time in a chat, so that they arrive in the order in which they were written.
+function pump(chat_id) {
+  const message = state.outbox.find((one) => one.chat_id === chat_id && one.state === "pending");
+  if (!message || sending.has(chat_id) || state.link !== "online") return;
+  const { nonce, body, reply_to } = message;
+  sending.add(chat_id);
+  send({ type: "message.send", id: chat_id + nonce, chat_id, nonce, body, reply_to });
+}
+function settle(request) {
+  const chat_id = request.slice(0, state.me.id.length);
+  sending.delete(chat_id);
+  pump(chat_id);
+}
+function discard(message) {
+  state.outbox.splice(state.outbox.indexOf(message), 1);
+  store(`send:${message.nonce}`);
+}
+function edit(message) {
+  if (message) state.editing = { ...message };
+  focusComposer();
+}
+const lastOwn = () => room.value?.rows.findLast((row) => row.author_id === state.me.id && !row.deleted);
+async function change(method, message, path, body) {
+  const changed = await attempt(method, `/chats/${message.chat_id}/messages/${message.id}${path}`, body);
+  if (changed) merge(changed);
+  return changed;
+}
+function react(message, emoji) {
+  const mine = message.reactions?.[emoji]?.user_ids.includes(state.me.id);
+  change(mine ? "DELETE" : "PUT", message, `/reactions/${encodeURIComponent(emoji)}`);
+}
+function store(key, value) {
+  if (value) localStorage.setItem(`parley:${state.me.id}:${key}`, JSON.stringify(value));
+  else localStorage.removeItem(`parley:${state.me.id}:${key}`);
+}
+
+// --- the session, and the look
+async function signIn({ target }) {
+  try {
+    const { user } = await api("POST", "/auth/login", Object.fromEntries(new FormData(target)));
+    // The server may no longer hold the page; what was typed is in the browser's storage.
+    const resumed = user.id === state.me.id && (await fetch(`/page/resume/${window.clientId}`, { method: "POST" })).ok;
+    if (!resumed) return location.reload();
+    Object.assign(state, { locked: false, renewing: false, refusal: "" });
+    window.socket.connect();
+    lost(1000);
+    connect();
+  } catch (problem) {
+    state.refusal = problem.detail;
+  }
+}
+function warn() {
+  const left = Math.max(1, Math.ceil((state.expires - Date.now()) / 60_000));
+  state.ending = state.expires && left <= WARNING ? left : 0;
+}
+function theme(choice) {
+  document.documentElement.style.colorScheme = choice === "system" ? "light dark" : choice;
+  document.cookie = `parley_theme=${choice}; path=/; max-age=31536000; samesite=lax`;
+}
+
+// --- what templates show
+const text = computed({
+  get: () => state.editing?.body ?? state.drafts[state.open]?.text ?? "",
+  set: (value) => (state.editing ? (state.editing.body = value) : (state.drafts[state.open].text = value)),
+});
+const chat = computed(() => state.chats[state.open]);
+const room = computed(() => state.rooms[state.open]);
+const unread = computed(() => Object.values(state.chats).reduce((sum, one) => sum + one.unread, 0));
+const chats = computed(() => {
+  const latest = (one) => Date.parse(one.last_message?.created_at ?? one.created_at);
+  const wanted = (one) => title(one).toLowerCase().includes(state.filter.toLowerCase());
+  return Object.values(state.chats).filter(wanted).sort((a, b) => latest(b) - latest(a));
+});
+const timeline = computed(() => {
+  const rows = room.value?.rows ?? [], end = rows.length - state.skip;
+  const pending = state.outbox.filter((message) => message.chat_id === state.open && !state.skip);
+  let before = null, marked = room.value?.mark == null;
+  return rows.slice(Math.max(0, end - ROWS), end).concat(pending).map((message) => {
+    const mine = message.author_id === state.me.id, at = new Date(message.created_at);
+    const day = before?.at.toDateString() !== at.toDateString();
+    const fresh = !marked && !mine && message.seq > room.value.mark;
+    marked ||= fresh;
+    const head = day || fresh || before.message.author_id !== message.author_id || at - before.at > GROUP;
+    before = { message, at };
+    return { key: mine && message.nonce ? message.nonce : message.id, message, mine, day, fresh, head };
+  });
+});
+const format = (options) => (iso) => new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
+const time = format({ timeStyle: "short" }), fullTime = format({ dateStyle: "full", timeStyle: "medium" });
+const date = format({ weekday: "long", day: "numeric", month: "long" }), shortDate = format({ dateStyle: "short" });
+const ago = (iso) => Math.round((new Date().setHours(0, 0, 0, 0) - new Date(iso).setHours(0, 0, 0, 0)) / 86_400_000);
+const dayName = (iso) => ["Today", "Yesterday"][ago(iso)] ?? date(iso);
+const name = (id) => state.users[id]?.display_name ?? "Someone";
+const title = (one) => (one.kind === "private" ? name(one.peer?.id) : one.title);
+const names = (ids) => ids.map((id) => (id === state.me.id ? "You" : name(id))).join(", ");
+const typists = (id) => Object.keys(state.typing[id] ?? {}).filter((user) => user !== state.me.id).map(name);
+const initials = (of) => (of.match(/(?<![\p{L}\p{N}])[\p{L}\p{N}]/gu) ?? ["?"]).slice(0, 2).join("").toUpperCase();
+const hue = (id) => [...(id ?? "")].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
+const find = (id) => room.value?.rows.find((row) => row.id === id);
+
+watch(timeline, () => {
+  const top = (row) => row.getBoundingClientRect().top - list.getBoundingClientRect().top;
+  const seen = !state.following && list && [...list.querySelectorAll("[data-key]")].find((row) => top(row) >= 0);
+  const before = seen && top(seen);
+  nextTick(() => {
+    if (seen?.isConnected) list.scrollTop += top(seen) - before;
+    else if (state.following) toEnd();
+    markRead();
+  });
+});
+watch(() => ({ ...state.drafts[state.open], id: state.open }), ({ id, text, reply_to }) => {
+  if (id) store(`draft:${id}`, (text || reply_to) && { text, reply_to });
+});
+watch(text, () => nextTick(grow));
+watch(() => state.panel && room.value && !room.value.members, (wanted) => wanted && loadMembers(state.open));
+watch(() => [unread.value, chat.value && title(chat.value), state.open, state.panel], ([count, shown, id, panel]) => {
+  document.title = (count ? `(${count}) ` : "") + (shown ? `${shown} · Parley` : "Parley");
+  Object.assign(document.body.dataset, { view: id ? "chat" : "list", panel });
+}, { immediate: true });
+
+addEventListener("online", connect);
+addEventListener("offline", () => socket && lost());
+addEventListener("focus", markRead);
+addEventListener("visibilitychange", markRead);
+addEventListener("popstate", () => open(pathChat(), { push: false }));
+setInterval(warn, 15_000);
+setInterval(() => (socket && Date.now() - heard > SILENCE ? lost() : send({ type: "ping" })), SILENCE / 3);
+connect();
+
+const shared = {
+  state, open, newest, scrolled, bindList, step, typed, enter, submit, pump, discard, edit, lastOwn, react, signIn, theme,
+  learn, text, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title, names, typists,
+  initials, hue, find,
+};
+export default {
+  inheritAttrs: false,
+  setup(_, { attrs, slots, emit, expose }) {
+    expose(shared);
+    // NiceGUI makes a new component of the slot's template whenever it renders: keep the first, and what it shows.
+    const view = { template: slots.default({})[0].type.template, setup: () => ({ ...shared, emit }) };
+    return () => h("div", { id: attrs.id, class: attrs.class }, h(view));
+  },
+};
