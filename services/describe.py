@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 import models
@@ -102,7 +102,7 @@ async def reactions(
             func.count(),
             func.trim_array(
                 func.array_agg(aggregate_order_by(reaction.user_id, reaction.created_at)),
-                func.greatest(func.count() - REACTING_IDS_SHOWN, 0),
+                cast(func.greatest(func.count() - REACTING_IDS_SHOWN, 0), Integer),
             ),
             func.coalesce(func.bool_or(reaction.user_id == actor), False),
         )
