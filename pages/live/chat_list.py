@@ -7,7 +7,7 @@ TEMPLATE = f"""
 <header class="bar">
   <span class="brand">Parley</span>
   {icon_button("search", "Search messages", "emit('search')")}
-  {icon_button("edit_square", "New chat", "emit('new-chat')")}
+  {icon_button("add_comment", "New chat", "emit('new-chat')")}
   <button type="button" class="icon-button me" aria-label="You and your settings" title="You and your settings">
     <template v-if="state.me">{avatar("state.me.id", size="small")}</template>
     <q-menu class="menu" anchor="bottom right" self="top right">

@@ -7,10 +7,9 @@ EMOJI = [*"👍❤😂🎉😮😢🙏👀✅❌🔥💯🤔👏🚀😍😅😎
 """What the picker offers; any other emoji can be typed into it."""
 
 _HEADING = f"""
-<header class="bar">
+<header v-if="chat" class="bar">
   <a class="icon-button back" href="/" aria-label="Back to the chats" @click.exact.prevent="open(null)">
     {icon("arrow_back")}</a>
-  <template v-if="chat">
     <span class="avatar-box">
       <template v-if="chat.kind === 'private'">{avatar("chat.peer?.id", size="small")}</template>
       <span v-else class="avatar small group" :style="{{'--hue': hue(chat.id)}}" aria-hidden="true">
@@ -37,7 +36,6 @@ _HEADING = f"""
         {menu_item("logout", "Leave chat", "emit('leave', chat.id)")}
       </q-list></q-menu>
     </button>
-  </template>
 </header>
 """
 
