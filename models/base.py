@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from uuid import UUID
 
 from sqlalchemy import DateTime, MetaData, Text
-from sqlalchemy.dialects.postgresql import UUID as PostgresUUID
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -33,5 +33,5 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         datetime: DateTime(timezone=True),
         str: Text(),
-        UUID: PostgresUUID(as_uuid=True),
+        UUID: postgresql.UUID(as_uuid=True),
     }

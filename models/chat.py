@@ -24,9 +24,7 @@ class Chat(Base):
             "(kind = 'private') = (low_user_id IS NOT NULL AND high_user_id IS NOT NULL)",
             name="private_has_pair",
         ),
-        CheckConstraint(
-            "(kind = 'group') = (owner_id IS NOT NULL AND title IS NOT NULL)", name="group_has_owner"
-        ),
+        CheckConstraint("(kind = 'group') = (owner_id IS NOT NULL AND title IS NOT NULL)", name="group_has_owner"),
         CheckConstraint("low_user_id < high_user_id", name="pair_is_ordered"),
         UniqueConstraint("low_user_id", "high_user_id", name="uq_chats_pair"),
     )

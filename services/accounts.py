@@ -186,9 +186,9 @@ async def _give_back(parley: "Parley", limits: list[tuple[str, Rate]]) -> None:
 async def _verified(parley: "Parley", username: str, password: str) -> models.User | None:
     async with parley.snapshot() as tx:
         user = await _by_username(tx, username) if "\x00" not in username else None
-    known = await parley.passwords.verify(
-        password[: parley.settings.max_password_length], user and user.password_hash
-    )
+    possible = len(password) <= parley.settings.max_password_length
+    stored = user.password_hash if user is not None and possible else None
+    known = await parley.passwords.verify(password if possible else "", stored)
     return user if known else None
 
 

@@ -1,6 +1,6 @@
 """Chats: making, listing, renaming, handing over, closing and reopening them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -207,11 +207,13 @@ async def _described(tx: Transaction, actor: UUID, chat_id: UUID | None) -> list
     if chat_id is not None:
         query = query.where(chat.id == chat_id)
     rows = (await tx.session.execute(query)).all()
-    last_messages = await describe.messages(
-        tx, [last_message for last_message in (row[2] for row in rows) if last_message], actor=actor
-    )
+    last_messages = await describe.messages(tx, _present(row[2] for row in rows), actor=actor)
     by_chat = {message.chat_id: message for message in last_messages}
     return [_own_view(row[0], row[1], by_chat.get(row[0].id), row[3]) for row in rows]
+
+
+def _present(found: Iterable[models.Message | None]) -> list[models.Message]:
+    return [message for message in found if message is not None]
 
 
 def _own_view(

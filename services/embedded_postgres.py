@@ -204,9 +204,7 @@ class EmbeddedPostgres:
         if not self._cluster.exists() or not any(self._cluster.iterdir()):
             return False
         if not version.exists():
-            raise ClusterUnusable(
-                f"{self._cluster} is not a complete PostgreSQL cluster; restore it or move it away"
-            )
+            raise ClusterUnusable(f"{self._cluster} is not a complete PostgreSQL cluster; restore it or move it away")
         if (major := version.read_text().strip()) != str(MAJOR):
             raise ClusterUnusable(
                 f"{self._cluster} was made by PostgreSQL {major} and this Parley brings {MAJOR};"
@@ -235,9 +233,7 @@ class EmbeddedPostgres:
             what = f"was not set up, {Path(command[0]).name} ended with {process.returncode}"
             raise PostgresStartFailed(self._log.blame(what))
 
-    def _spawn(
-        self, command: list[str], folder: Path, family: int, *, stdin: str = ""
-    ) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: list[str], folder: Path, family: int, *, stdin: str = "") -> subprocess.Popen[bytes]:
         account = self._account
         readable, writable = os.pipe()
         os.write(writable, stdin.encode())  # a few lines always fit into a pipe
@@ -296,9 +292,7 @@ class EmbeddedPostgres:
         if fits and path.isprintable() and not set(",:") & set(path):  # those two separate hosts in a URL
             return path
         if not Path("/proc/self/fd").exists():
-            raise ClusterUnusable(
-                f"{path} is too long or too odd a path for a socket; set PARLEY_DATA to another"
-            )
+            raise ClusterUnusable(f"{path} is too long or too odd a path for a socket; set PARLEY_DATA to another")
         if self._folder is None:
             self._folder = os.open(self._cluster, os.O_RDONLY | os.O_DIRECTORY)
             self._held.callback(os.close, self._folder)
@@ -363,9 +357,7 @@ def _claim(data: Path) -> int:
     if not _try_lock(lock):
         holder = os.read(lock, 20).decode().strip()
         os.close(lock)
-        raise DataFolderInUse(
-            f"{data} is in use by another Parley (process {holder}); stop it or set PARLEY_DATA"
-        )
+        raise DataFolderInUse(f"{data} is in use by another Parley (process {holder}); stop it or set PARLEY_DATA")
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
     return lock

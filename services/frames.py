@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.errors import ParleyError, ValidationFailed
-from services.views import Chat, Member, Message, MyChat, OwnUser, User
+from services.views import Changes, Chat, Member, Message, MyChat, OwnUser, User
 
 PROTOCOL = 1
 
@@ -19,7 +19,7 @@ Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 RequestId = Annotated[str, Meta(max_length=128)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
-class ClientFrame(Struct, tag_field="type", kw_only=True, frozen=True):
+class ClientFrame(Struct, tag_field="type", kw_only=True):
     """A request from a client."""
 
     id: RequestId | None = None
@@ -100,7 +100,7 @@ ChatRequest = MessageSend | MessageEdit | MessageDelete | ReactionAdd | Reaction
 Request = ChatRequest | Sync | Ping
 
 
-class ServerFrame(Struct, tag_field="type", kw_only=True, frozen=True):
+class ServerFrame(Struct, tag_field="type", kw_only=True):
     """An answer or an event from the server."""
 
 
@@ -139,6 +139,11 @@ class SyncPage(Answer, kw_only=True, tag="sync"):
     reads: dict[UUID, int]
     more: bool
     reset: bool
+
+    @classmethod
+    def of(cls, changes: Changes, re: RequestId | UnsetType | None = UNSET) -> "SyncPage":
+        """Turn a page of changes into a frame."""
+        return cls(re=re, **{field: getattr(changes, field) for field in cls.__struct_fields__ if field != "re"})
 
 
 class Pong(Answer, kw_only=True, tag="pong"):
@@ -260,7 +265,7 @@ CLIENT_FRAMES = (
 )  # fmt: skip
 
 encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Request).decode
+_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _decode_anything = msgspec.json.Decoder().decode
 
 
@@ -270,7 +275,7 @@ def decode_request(text: str) -> Request:
     :raises ValidationFailed: it is not JSON, of no known type, or a field is malformed; names the field.
     """
     try:
-        return _decode(text)
+        return _decoder.decode(text)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         raise ValidationFailed(_field_of(problem, path), problem) from None
@@ -286,9 +291,10 @@ def request_id(text: str) -> RequestId | UnsetType:
         return UNSET
     found = frame.get("id") if isinstance(frame, dict) else None
     try:
-        return msgspec.convert(found, RequestId)
+        known: RequestId = msgspec.convert(found, RequestId)
     except msgspec.ValidationError:
         return UNSET
+    return known
 
 
 def _field_of(problem: str, path: str) -> str:

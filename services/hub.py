@@ -8,7 +8,7 @@ stays missing is read from the database and goes out as an unsolicited ``sync``.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from services import events, frames, views
 from services.errors import ParleyError
 from services.events import Announcement
+from services.members import Audience
 from services.ordering import OrderedQueue
 
 GAP_PATIENCE = 0.1
@@ -39,22 +40,13 @@ class Connection(Protocol):
         """Queue an encoded frame; never blocks and never raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """A chat with the ids of its members and the people its description refers to, read in one snapshot."""
-
-    chat: views.Chat
-    member_ids: frozenset[UUID]
-    users: list[views.User]
-
-
 class Reader(Protocol):
     """What the hub reads from the database; each method reads one consistent snapshot."""
 
     async def chat_ids(self, user_id: UUID) -> list[UUID]:
         """Return the chats of a person."""
 
-    async def hello(self, user_id: UUID, session_id: UUID) -> frames.Hello:
+    async def hello(self, user_id: UUID, expires_at: datetime) -> frames.Hello:
         """Return the first frame of a person's connection."""
 
     async def audience(self, chat_id: UUID) -> Audience | None:
@@ -70,12 +62,12 @@ class Reader(Protocol):
 class Seat:
     """One connection's place in the hub."""
 
-    __slots__ = ("chats", "connection", "held", "joined", "left", "session_id", "user_id")
+    __slots__ = ("chats", "connection", "expires_at", "held", "joined", "left", "user_id")
 
-    def __init__(self, connection: Connection, *, user_id: UUID, session_id: UUID) -> None:
+    def __init__(self, connection: Connection, *, user_id: UUID, expires_at: datetime) -> None:
         self.connection = connection
         self.user_id = user_id
-        self.session_id = session_id
+        self.expires_at = expires_at
         self.chats: set[UUID] = set()
         self.held: list[tuple[UUID | None, int | None, bytes]] | None = []
         self.joined: set[UUID] = set()
@@ -169,11 +161,11 @@ class Hub:
         try:
             for chat_id in await self._reader.chat_ids(seat.user_id):
                 self._subscribe(seat, self._stream(chat_id))
-            hello = await self._reader.hello(seat.user_id, seat.session_id)
+            hello = await self._reader.hello(seat.user_id, seat.expires_at)
             while missed := self._missed(seat, hello.chats):
                 for chat_id in missed:
                     self._subscribe(seat, self._stream(chat_id))
-                hello = await self._reader.hello(seat.user_id, seat.session_id)
+                hello = await self._reader.hello(seat.user_id, seat.expires_at)
         except BaseException:
             self.leave(seat)
             raise

@@ -1,9 +1,12 @@
 """Who is in a chat: listing, adding, removing, leaving."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 import models
 from services import describe, events, views
@@ -13,6 +16,15 @@ from services.transaction import Transaction
 
 WELCOME_USERS = 100
 """Members that the news of a chat brings along; the others are read when they are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A chat with the ids of its members, and some of the people in it."""
+
+    chat: views.Chat
+    member_ids: frozenset[UUID]
+    users: list[views.User]
 
 
 def member_key(chat_id: UUID, user_id: UUID) -> str:
@@ -41,6 +53,30 @@ async def ids_of(tx: Transaction, *, chat_id: UUID) -> frozenset[UUID]:
     return frozenset(
         await tx.session.scalars(select(member.user_id).where(member.chat_id == chat_id, member.left_at.is_(None)))
     )
+
+
+async def audience(tx: Transaction, *, chat_id: UUID) -> Audience | None:
+    """Return a chat and who is in it, or None when there is no such chat.
+
+    :param tx: a snapshot.
+    """
+    chat = await tx.session.get(models.Chat, chat_id)
+    if chat is None:
+        return None
+    some = await describe.users(tx, await _some_members(tx, chat_id))
+    return Audience(describe.chat(chat), await ids_of(tx, chat_id=chat_id), some)
+
+
+async def fellows(tx: Transaction, *, user_id: UUID, among: Sequence[UUID]) -> list[UUID]:
+    """Return which of these people share a chat with someone."""
+    member, own = models.Member, aliased(models.Member)
+    found = await tx.session.scalars(
+        select(member.user_id.distinct())
+        .join(own, own.chat_id == member.chat_id)
+        .where(own.user_id == user_id, own.left_at.is_(None))
+        .where(member.left_at.is_(None), member.user_id.in_(among))
+    )
+    return list(found)
 
 
 async def is_member(tx: Transaction, *, chat_id: UUID, user_id: UUID) -> bool:

@@ -58,9 +58,7 @@ def account_for(cluster: Path) -> Account | None:
     """
     uid = os.geteuid()
     if uid != 0 and not has_name(uid):
-        raise PostgresMissing(
-            f"PostgreSQL needs a name for user id {uid}: add it to /etc/passwd or set DATABASE_URL"
-        )
+        raise PostgresMissing(f"PostgreSQL needs a name for user id {uid}: add it to /etc/passwd or set DATABASE_URL")
     if uid != 0:
         return None
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
@@ -105,9 +103,7 @@ def binaries_for(account: Account | None) -> Path:
     if not copy.exists():
         _copy_binaries(site, copy)
     if not _runs(copy, account):
-        raise PostgresMissing(
-            f"{copy} cannot be run by user id {account.uid}; make it so or set DATABASE_URL"
-        )
+        raise PostgresMissing(f"{copy} cannot be run by user id {account.uid}; make it so or set DATABASE_URL")
     return copy / INSTALLED / "bin"
 
 
@@ -126,9 +122,7 @@ def _copy_binaries(site: Path, copy: Path) -> None:
     BINARIES_COPY.mkdir(parents=True, exist_ok=True)
     BINARIES_COPY.chmod(0o755)
     new = Path(tempfile.mkdtemp(dir=BINARIES_COPY))
-    shutil.copytree(
-        site / INSTALLED, new / INSTALLED, ignore=shutil.ignore_patterns("include", "pgxs", "*.a")
-    )
+    shutil.copytree(site / INSTALLED, new / INSTALLED, ignore=shutil.ignore_patterns("include", "pgxs", "*.a"))
     if (site / LIBRARIES).exists():
         shutil.copytree(site / LIBRARIES, new / LIBRARIES)
     for path in (new, *new.rglob("*")):

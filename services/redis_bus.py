@@ -1,7 +1,7 @@
 """The bus over Redis pub/sub.
 
-Each node publishes a beat every second and hears it itself, as everybody does. A beat is four things in one: a
-sign of life for others; a statement of how much the node has sent, so that a loss is noticed although nothing
+Each node publishes a beat every second and hears it itself, as everybody does. A beat is four things in one:
+a sign of life for others; a statement of how much the node has sent, so that a loss is noticed although nothing
 follows; a test of the link, which is broken if one's own beat stays out; and a measure of its lag.
 """
 
@@ -60,9 +60,7 @@ class RedisBus:
         self.node_id = new_node_id()
         self._beat = beat
         self._outbox = Outbox(self.node_id, max_messages=max_queued, max_bytes=max_queued_bytes)
-        self._link = BusLink(
-            url, outbox=self._outbox, patience=3 * beat, joined=self._join, arrived=self._arrive
-        )
+        self._link = BusLink(url, outbox=self._outbox, patience=3 * beat, joined=self._join, arrived=self._arrive)
         self._peers = Peers(lost_after=lost_after)
         self._handlers: dict[str, list[Handler]] = {}
         self._on_reconnect: list[Callable[[], None]] = []
@@ -148,9 +146,7 @@ class RedisBus:
     def _arrive(self, topic: str, data: bytes) -> None:
         try:
             frame = unpack(data)
-            beats = (
-                [msgspec.msgpack.decode(one, type=Beat) for one in frame.payloads] if topic == BEATS else []
-            )
+            beats = [msgspec.msgpack.decode(one, type=Beat) for one in frame.payloads] if topic == BEATS else []
         except (MalformedFrame, msgspec.DecodeError):
             logger.warning("Something else than a node publishes under %s", topic)
             return

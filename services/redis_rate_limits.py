@@ -5,9 +5,7 @@ from prometheus_client import Counter
 from services.rate_limits import MemoryRateLimiter, Rate
 from services.redis_link import RedisDown, RedisLink
 
-FALLBACKS = Counter(
-    "parley_rate_limit_fallbacks_total", "Limits judged by this node alone, for want of Redis"
-)
+FALLBACKS = Counter("parley_rate_limit_fallbacks_total", "Limits judged by this node alone, for want of Redis")
 
 # Times are microseconds; they stay exact in Lua's doubles for two centuries.
 _NOW = """

@@ -71,12 +71,8 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[IPNetwork, ...], NoDecode, BeforeValidator(_split)] = _setting(
         "addresses or networks of proxies whose X-Forwarded-For is believed, by comma", ()
     )
-    registration: Literal["open", "invite", "closed"] = _setting(
-        "who may sign up: open, invite or closed", "open"
-    )
-    limits: Literal["on", "off"] = _setting(
-        "off: no rate limits and no connection caps, for load tests", "on"
-    )
+    registration: Literal["open", "invite", "closed"] = _setting("who may sign up: open, invite or closed", "open")
+    limits: Literal["on", "off"] = _setting("off: no rate limits and no connection caps, for load tests", "on")
 
     session_hours: float = _setting("hours from sign-in to the end of a session", 7.0, gt=0, le=24 * 365)
     database_pool: int = _setting("database connections of this node", 12, ge=2, le=200)
@@ -93,9 +89,7 @@ class Settings(BaseSettings):
     max_sync_changes: int = _setting("changes after which a catch-up starts afresh", 1000, ge=1)
     max_request_bytes: int = _setting("largest request body", 256 * 1024, ge=1024)
     max_frame_bytes: int = _setting("largest WebSocket frame", 256 * 1024, ge=1024)
-    max_send_buffer_bytes: int = _setting(
-        "unsent bytes after which a slow reader is cut", 4 * 1024 * 1024, ge=65536
-    )
+    max_send_buffer_bytes: int = _setting("unsent bytes after which a slow reader is cut", 4 * 1024 * 1024, ge=65536)
     max_connections_per_person: int = _setting("WebSocket connections per person", 20, ge=1)
     max_hashes_waiting: int = _setting("sign-ins that may wait for a free password hasher", 16, ge=0)
 
@@ -105,9 +99,7 @@ class Settings(BaseSettings):
     sends_burst: int = _setting("messages that may come at once", 100, ge=1)
     sign_ups_per_hour: int = _setting("sign-ups per hour and address", 20, ge=1)
     failed_sign_ins_per_hour: int = _setting("failed sign-ins per hour and address", 60, ge=1)
-    failed_sign_ins_per_account: int = _setting(
-        "failed sign-ins per ten minutes, address and account", 10, ge=1
-    )
+    failed_sign_ins_per_account: int = _setting("failed sign-ins per ten minutes, address and account", 10, ge=1)
 
     @classmethod
     def from_environment(cls) -> "Settings":

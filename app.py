@@ -1,0 +1,148 @@
+"""Parley: self-hosted team chat. ``python app.py`` runs it; ``python app.py --help`` lists the settings."""
+
+import argparse
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import TextIO
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from migrations.run import migrate
+from pages import mount_pages
+from pages.body_limit import BodyLimit
+from pages.endpoints.doors import create_api
+from pages.endpoints.frame_protocol import FrameProtocol
+from pages.headers import SecurityHeaders
+from pages.origin import OriginCheck
+from services.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from services.errors import Unavailable
+from services.node_lock import NodeLockTaken
+from services.parley import Parley
+from services.settings import Settings, SettingsError, describe_settings
+from services.transaction import database_errors
+
+GRACE = 5
+"""Seconds that requests have to finish when the server stops."""
+
+
+class StartError(Exception):
+    """Parley cannot start; the message says what to change."""
+
+
+class Server(uvicorn.Server):
+    """A server that leaves the signals to :func:`serve` and says when it is ready."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, then print the address."""
+        await super().startup(sockets)
+        host, port = (sockets or [])[0].getsockname()[:2]
+        shown = "localhost" if ipaddress.ip_address(host).is_unspecified or host == "127.0.0.1" else host
+        _say(f"Parley is ready at http://{shown}:{port}")
+
+
+def create_app(parley: Parley) -> ASGIApp:
+    """Put the doors for programs and the pages together, behind what guards them all."""
+    app = create_api(parley)
+    mount_pages(app, parley)
+    guarded = OriginCheck(BodyLimit(app, parley.settings.max_request_bytes), parley)
+    return SecurityHeaders(guarded)
+
+
+async def serve(settings: Settings) -> None:
+    """Run Parley until SIGTERM or SIGINT.
+
+    :raises StartError: something that Parley needs is not there.
+    """
+    listener = _listen(settings)
+    async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        database_url = settings.database_url
+        if database_url is None:
+            postgres = EmbeddedPostgres(settings.data)
+            stack.push_async_callback(postgres.stop)
+            database_url = await postgres.start()
+        with database_errors():
+            await migrate(database_url)
+        parley = Parley(settings, database_url)
+        stack.push_async_callback(parley.stop)
+        await parley.start()
+        server = Server(_configuration(create_app(parley), settings))
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(stop, _stop, server, parley)
+        await server.serve(sockets=[listener])
+
+
+def _stop(server: Server, parley: Parley) -> None:
+    parley.draining = True
+    server.force_exit = server.should_exit
+    server.should_exit = True
+
+
+def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ws=FrameProtocol,
+        ws_max_size=4 * settings.max_frame_bytes,
+        ws_per_message_deflate=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=",".join(map(str, settings.trusted_proxies)),
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        lifespan="on",
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from None
+
+
+def _say(line: str, where: TextIO = sys.stdout) -> None:
+    where.write(f"{line}\n")
+    where.flush()
+
+
+def main() -> int:
+    """Read the settings and run.
+
+    :return: the exit code: 0 after a stop, 2 when Parley could not start.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python app.py",
+        description="Parley, a self-hosted team chat. It is configured by environment variables:",
+        epilog=describe_settings(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(serve(Settings.from_environment()))
+    except (SettingsError, StartError, EmbeddedPostgresError, NodeLockTaken) as error:
+        _say(f"parley: {error}", sys.stderr)
+        return 2
+    except Unavailable as error:
+        _say(f"parley: the database cannot be used: {error.__cause__}", sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Bringing a database to the newest version."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from models.engine import create_engine
+
+LOCK = 0x50_4D_49_47
+"""Key of the advisory lock under which one node migrates while the others wait."""
+
+SLOWEST = 3600.0
+"""Seconds that a migration may take."""
+
+
+async def migrate(database_url: str) -> None:
+    """Apply all migrations that the database does not have yet.
+
+    :param database_url: a ``postgresql+asyncpg`` URL.
+    """
+    engine = create_engine(database_url, pool_size=1, timeout=SLOWEST)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

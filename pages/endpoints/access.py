@@ -1,0 +1,50 @@
+"""What REST endpoints depend on: the node, the session of the caller, and answers encoded once."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from msgspec import json
+from starlette.responses import Response
+
+from pages.credentials import token_of
+from services import sessions
+from services.errors import NotAuthenticated, Unavailable
+from services.parley import Parley
+from services.sessions import ActiveSession
+
+
+def parley_of(request: Request) -> Parley:
+    """Return the node that serves a request."""
+    parley: Parley = request.app.state.parley
+    if parley.draining:
+        raise Unavailable("The server is restarting; try again.")
+    return parley
+
+
+Node = Annotated[Parley, Depends(parley_of)]
+
+
+async def session_of(request: Request, parley: Node) -> ActiveSession:
+    """Return the caller's session.
+
+    :raises NotAuthenticated: there is none, or it is over.
+    """
+    session = await sessions.authenticate(parley, token_of(request))
+    if session is None:
+        raise NotAuthenticated
+    return session
+
+
+Caller = Annotated[ActiveSession, Depends(session_of)]
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """Encode an answer; the types are declared with the endpoint, for its description."""
+    return Response(
+        json.encode(content), status, media_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def nothing() -> Response:
+    """Answer that it is done."""
+    return Response(status_code=204)

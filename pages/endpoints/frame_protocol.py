@@ -1,0 +1,84 @@
+"""The server's WebSocket protocol with one addition: a way to write ready-made frames.
+
+ASGI sends each message through several layers for each connection. What the hub sends is the same bytes for
+hundreds of connections, so the endpoint writes it straight to the transport (an ASGI extension, ``parley.frames``).
+"""
+
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.http11 import Request
+
+EXTENSION = "parley.frames"
+
+CLOSE_PATIENCE = 5.0
+"""Seconds that a client has to answer a close before its connection is cut."""
+
+
+class FrameProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection that also takes ready-made text frames."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Set up as the server does."""
+        super().__init__(*args, **kwargs)
+        self._outgoing: list[bytes] = []
+
+    def handle_connect(self, event: Request) -> None:
+        """Offer the extension to the application."""
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = {"writer": self}
+
+    def write_text(self, payload: bytes) -> None:
+        """Send a text message; what is written in the same turn of the event loop leaves in one write.
+
+        :param payload: UTF-8, not yet framed.
+        """
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        if not self._outgoing:
+            self.loop.call_soon(self.flush)
+        self._outgoing.append(text_frame(payload))
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self.transport.get_write_buffer_size() + sum(map(len, self._outgoing))
+
+    def flush(self) -> None:
+        """Hand what was written to the transport."""
+        outgoing, self._outgoing = self._outgoing, []
+        if outgoing and not self.close_sent and not self.transport.is_closing():
+            self.transport.write(b"".join(outgoing))
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Close with a code of the application's; the connection is cut when the client does not answer."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self.flush()
+        try:
+            self.conn.send_close(code, reason)
+        except InvalidState:
+            return
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_PATIENCE, self._abort)
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Frame a text message as a server does: unmasked, in one piece (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload

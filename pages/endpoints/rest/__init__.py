@@ -1,0 +1,1 @@
+"""The REST interface: parse, call one service function, encode."""

@@ -1,0 +1,179 @@
+"""The raw WebSocket ``/ws``: parse a frame, call one service function, encode the answer."""
+
+import asyncio
+import logging
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
+
+from pages.credentials import token_of
+from pages.endpoints import problems
+from pages.endpoints.frame_protocol import EXTENSION, FrameProtocol
+from pages.endpoints.socket_requests import perform
+from services import frames, sessions
+from services.errors import (
+    NotAuthenticated,
+    ParleyError,
+    RateLimited,
+    Unavailable,
+    ValidationFailed,
+)
+from services.frames import Request
+from services.hub import Seat
+from services.parley import Parley
+from services.rate_limits import Bucket, Rate
+from services.sessions import ActiveSession
+
+SIGNED_OUT = 4401
+TOO_SLOW = 4408
+FRAME_TOO_LARGE = 4413
+TOO_MANY_FRAMES = 4429
+TRY_LATER = 1013
+
+IN_FLIGHT = 64
+"""Requests of one connection that are worked on at once; more wait in the network."""
+
+logger = logging.getLogger("parley.socket")
+
+
+class SocketEndpoint:
+    """The ASGI application of ``/ws``.
+
+    :param parley: the node.
+    """
+
+    def __init__(self, parley: Parley) -> None:
+        self._parley = parley
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check who asks, then serve the connection until it ends."""
+        await receive()
+        try:
+            session = await self._admit(HTTPConnection(scope))
+        except ParleyError as error:
+            await refuse(send, error)
+            return
+        await send({"type": "websocket.accept"})
+        await SocketClient(self._parley, session, scope["extensions"][EXTENSION]["writer"]).serve(receive)
+
+    async def _admit(self, connection: HTTPConnection) -> ActiveSession:
+        if self._parley.draining:
+            raise Unavailable("The server is restarting; try again.")
+        session = await sessions.authenticate(self._parley, token_of(connection))
+        if session is None:
+            raise NotAuthenticated
+        settings = self._parley.settings
+        seats = len(self._parley.hub.seats_of(session.user.id))
+        if settings.limited and seats >= settings.max_connections_per_person:
+            raise RateLimited(5.0, f"At most {settings.max_connections_per_person} connections per person.")
+        return session
+
+
+class SocketClient:
+    """One client's connection."""
+
+    def __init__(self, parley: Parley, session: ActiveSession, writer: FrameProtocol) -> None:
+        self._parley = parley
+        self._session = session
+        self._actor = session.user.id
+        self._writer = writer
+        self._lanes: dict[UUID | None, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        rate = Rate(parley.settings.frames_per_second, 1.0, parley.settings.frames_burst)
+        self._frames, self._refused = Bucket(rate), Bucket(rate)
+
+    def send(self, frame: bytes) -> None:
+        """Queue an encoded frame; a client that does not read is cut off instead of waited for."""
+        self._writer.write_text(frame)
+        if self._writer.unsent > self._parley.settings.max_send_buffer_bytes:
+            asyncio.get_running_loop().call_soon(self._close, TOO_SLOW, "reads too slowly")
+
+    async def serve(self, receive: Receive) -> None:
+        """Give the connection its seat and answer its requests until it ends."""
+        seat = Seat(self, user_id=self._actor, expires_at=self._session.expires_at)
+        end = self._parley.session_ends.watch(
+            self._session.id, self._session.expires_at, lambda: self._close(SIGNED_OUT, "signed out")
+        )
+        try:
+            await self._parley.join(seat)
+            await self._read(receive)
+        except ParleyError as error:
+            self.send(frames.encode(frames.Error.of(error)))
+            self._close(TRY_LATER, error.code)
+        finally:
+            end()
+            self._parley.leave(seat)
+            if self._lanes:
+                await asyncio.wait(self._lanes.values())
+
+    def _close(self, code: int, reason: str) -> None:
+        self._writer.close_with(code, reason)
+
+    async def _read(self, receive: Receive) -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            if text is None:
+                self._fail(ValidationFailed("frame", "must be text, not binary"))
+            elif self._fits(text):
+                await self._take(text)
+            else:
+                self._close(FRAME_TOO_LARGE, "frame too large")
+
+    def _fits(self, text: str) -> bool:
+        most = self._parley.settings.max_frame_bytes
+        return len(text) * 4 <= most or len(text.encode()) <= most
+
+    async def _take(self, text: str) -> None:
+        if self._parley.settings.limited and (wait := self._frames.take()):
+            self._fail(RateLimited(wait, "Too many frames."), text)
+            if self._refused.take():
+                self._close(TOO_MANY_FRAMES, "too many frames")
+            return
+        try:
+            request = frames.decode_request(text)
+        except ParleyError as error:
+            self._fail(error, text)
+            return
+        await self._slots.acquire()
+        self._line_up(request)
+
+    def _line_up(self, request: Request) -> None:
+        """Let requests to one chat take effect in their order; those to others need not wait for them."""
+        chat_id = getattr(request, "chat_id", None)
+        before = [lane for lane in self._lanes.values() if isinstance(request, frames.Sync)]
+        if (last := self._lanes.get(chat_id)) is not None:
+            before.append(last)
+        task = asyncio.get_running_loop().create_task(self._answer(request, before))
+        self._lanes[chat_id] = task
+        task.add_done_callback(lambda done: self._lanes.pop(chat_id) if self._lanes.get(chat_id) is done else None)
+
+    async def _answer(self, request: Request, before: list[asyncio.Task[None]]) -> None:
+        try:
+            if before:
+                await asyncio.wait(before)
+            for answer in await perform(self._parley, self._actor, request):
+                self.send(frames.encode(answer))
+        except ParleyError as error:
+            self.send(frames.encode(frames.Error.of(error, request.id)))
+        except Exception:
+            logger.exception("a %s frame failed", type(request).__name__)
+            self.send(frames.encode(frames.Error.of(Unavailable(), request.id)))
+        finally:
+            self._slots.release()
+
+    def _fail(self, error: ParleyError, text: str = "") -> None:
+        self.send(frames.encode(frames.Error.of(error, frames.request_id(text))))
+
+
+async def refuse(send: Send, error: ParleyError) -> None:
+    """Answer a handshake with a problem document instead (ASGI extension ``websocket.http.response``)."""
+    response = problems.of_error(error)
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": response.status_code,
+            "headers": response.raw_headers,
+        }
+    )
+    await send({"type": "websocket.http.response.body", "body": response.body})

@@ -1,0 +1,285 @@
+"""Parley put together: one object with everything a node holds, built when it starts and taken down when it stops."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models.engine import create_engine
+from services import accounts, chats, events, frames, members, sessions, sync
+from services import describe as describe_rows
+from services.bus import Bus, LocalBus
+from services.cache import Cache, MemoryCache, cached
+from services.errors import ParleyError
+from services.events import Typed
+from services.hub import Hub, Seat
+from services.members import Audience
+from services.node_lock import NodeLock
+from services.notices import Notices
+from services.passwords import Passwords
+from services.presence import Presence
+from services.rate_limits import MemoryRateLimiter, NoRateLimiter, RateLimiter
+from services.redis_bus import RedisBus
+from services.redis_cache import RedisCache
+from services.redis_link import RedisLink
+from services.redis_rate_limits import RedisRateLimiter
+from services.session_ends import SessionEnds
+from services.sessions import Tokens
+from services.settings import Settings
+from services.transaction import Transaction, database_errors
+
+CHAT_TOPIC = "chat"
+
+COMPARE_EVERY = 2.0
+"""Seconds between two looks for events that never came."""
+
+SESSIONS_EVERY = 1.0
+"""Seconds between two looks for ended sessions while the bus is down."""
+
+TIDY_EVERY = 600.0
+"""Seconds between two removals of expired sessions."""
+
+MEMBERSHIP_KEPT = 10.0
+"""Seconds that a cached membership is believed without asking again."""
+
+logger = logging.getLogger("parley")
+
+
+class Parley:
+    """One node: the services' shared parts, and the transactions they work in.
+
+    :param settings: the settings. :param database_url: a ``postgresql+asyncpg`` URL.
+    """
+
+    tokens: Tokens
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self.settings = settings
+        self.engine = create_engine(database_url, pool_size=settings.database_pool, timeout=settings.database_timeout)
+        self.passwords = Passwords(max_waiting=settings.max_hashes_waiting)
+        self._redis = RedisLink(settings.redis_url) if settings.redis_url else None
+        self.cache: Cache = RedisCache(self._redis) if self._redis else MemoryCache()
+        self.bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+        self.limits = self._limiter()
+        self.hub = Hub(DatabaseReader(self))
+        self.session_ends = SessionEnds(self.bus)
+        self.notices = Notices(self.hub, self.bus)
+        self.presence = Presence(self.hub, self.bus)
+        self.draining = False
+        self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.hub.on_joined = self._meet
+        self.bus.subscribe(CHAT_TOPIC, lambda payload: self.hub.announce(events.unpack_announcement(payload)))
+        self.bus.on_reconnect(lambda: self.spawn(self._heal()))
+
+    async def start(self) -> None:
+        """Connect to everything and begin to work; the database must have its tables.
+
+        :raises NodeLockTaken: another node works on this database, and this one has no Redis to share with it.
+        """
+        await self._lock.acquire()
+        async with self.transaction() as tx:
+            self.tokens = Tokens(await sessions.signing_key(tx))
+        await self.passwords.start()
+        if self._redis is not None:
+            await self._redis.start()
+        await self.bus.start()
+        self.spawn(self._every(COMPARE_EVERY, self._heal))
+        self.spawn(self._every(SESSIONS_EVERY, self._check_sessions_without_bus))
+        self.spawn(self._every(TIDY_EVERY, self._tidy))
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+        self.draining = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.presence.stop()
+        self.notices.stop()
+        self.session_ends.stop()
+        await self.hub.stop()
+        await self.bus.stop()
+        if self._redis is not None:
+            await self._redis.stop()
+        await self.passwords.stop()
+        await self._lock.release()
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Work in a transaction that is committed at the end; what it announces follows the commit.
+
+        :raises Unavailable: the database cannot be reached or does not answer in time.
+        """
+        with database_errors():
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                tx = Transaction(session, self.settings)
+                yield tx
+                await _uninterrupted(self._finish(tx))
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        """Read everything as of one moment; nothing is committed.
+
+        :raises Unavailable: the database cannot be reached or does not answer in time.
+        """
+        with database_errors():
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                yield Transaction(session, self.settings)
+
+    async def is_member(self, *, chat_id: UUID, user_id: UUID) -> bool:
+        """Tell whether someone is in a chat, from the cache where it knows; for events without a number only."""
+
+        async def read() -> bytes:
+            async with self.snapshot() as tx:
+                return b"1" if await members.is_member(tx, chat_id=chat_id, user_id=user_id) else b"0"
+
+        return await cached(self.cache, members.member_key(chat_id, user_id), read, ttl=MEMBERSHIP_KEPT) == b"1"
+
+    async def typed(self, *, actor: UUID, chat_id: UUID) -> None:
+        """Show the other members of a chat that someone is typing; does nothing for one who is not a member."""
+        if await self.is_member(chat_id=chat_id, user_id=actor):
+            self.notices.typed(Typed(chat_id, actor))
+
+    async def join(self, seat: Seat) -> None:
+        """Give a connection its seat: its ``hello`` first, then its events.
+
+        :raises ParleyError: the database cannot be read.
+        """
+        await self.hub.join(seat)
+        self.presence.came(seat)
+
+    def leave(self, seat: Seat) -> None:
+        """Take a connection's seat away."""
+        chat_ids = list(seat.chats)
+        self.hub.leave(seat)
+        self.presence.went(seat, chat_ids)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background until it ends or Parley stops."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._spent)
+
+    def _limiter(self) -> RateLimiter:
+        if not self.settings.limited:
+            return NoRateLimiter()
+        return RedisRateLimiter(self._redis) if self._redis else MemoryRateLimiter()
+
+    async def _finish(self, tx: Transaction) -> None:
+        await tx.session.commit()
+        if tx.outdated:
+            await self.cache.invalidate(*tx.outdated)
+        for session_id in tx.ended_sessions:
+            self.session_ends.end(session_id)
+        for announcement in tx.announcements:
+            self.hub.announce(announcement)
+            self.bus.publish(CHAT_TOPIC, events.pack(announcement))
+        for moved in tx.moved_reads:
+            self.notices.moved_read(moved)
+
+    def _meet(self, chat_id: UUID, joined: tuple[UUID, ...]) -> None:
+        self.spawn(self._introduce(chat_id, joined))
+
+    async def _introduce(self, chat_id: UUID, joined: tuple[UUID, ...]) -> None:
+        async with self.snapshot() as tx:
+            member_ids = await members.ids_of(tx, chat_id=chat_id)
+        self.presence.meet(chat_id, joined=[*{*joined} & member_ids], member_ids=member_ids)
+
+    async def _heal(self) -> None:
+        await self.hub.compare()
+        await self._check_sessions()
+
+    async def _check_sessions_without_bus(self) -> None:
+        if not self.bus.connected:
+            await self._check_sessions()
+
+    async def _check_sessions(self) -> None:
+        watched = self.session_ends.watched()
+        if watched:
+            async with self.snapshot() as tx:
+                active = await sessions.still_active(tx, session_ids=watched)
+            self.session_ends.end_here([session_id for session_id in watched if session_id not in active])
+
+    async def _tidy(self) -> None:
+        async with self.transaction() as tx:
+            await sessions.forget_expired(tx)
+
+    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except ParleyError as error:
+                logger.warning("%s: %s", work.__name__.strip("_"), error.detail)
+
+    def _spent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        logger.error("background work failed", exc_info=error)
+
+
+class DatabaseReader:
+    """What the hub reads; see :class:`services.hub.Reader`."""
+
+    def __init__(self, parley: Parley) -> None:
+        self._parley = parley
+
+    async def chat_ids(self, user_id: UUID) -> list[UUID]:
+        """Return the chats of a person."""
+        async with self._parley.snapshot() as tx:
+            return await chats.ids_of(tx, user_id=user_id)
+
+    async def hello(self, user_id: UUID, expires_at: datetime) -> frames.Hello:
+        """Return the first frame of a person's connection."""
+        online = list(self._parley.presence.online())
+        async with self._parley.snapshot() as tx:
+            own_chats = await chats.list_for(tx, actor=user_id)
+            referred = {chat.peer.id for chat in own_chats if chat.peer}
+            referred |= {chat.last_message.author_id for chat in own_chats if chat.last_message}
+            referred |= {chat.owner_id for chat in own_chats if chat.owner_id}
+            return frames.Hello(
+                protocol=frames.PROTOCOL,
+                user=await accounts.me(tx, actor=user_id),
+                session_expires_at=expires_at,
+                chats=own_chats,
+                users=await describe_rows.users(tx, referred),
+                online=await members.fellows(tx, user_id=user_id, among=online),
+            )
+
+    async def audience(self, chat_id: UUID) -> Audience | None:
+        """Return a chat and who is in it, or None when there is no such chat."""
+        async with self._parley.snapshot() as tx:
+            return await members.audience(tx, chat_id=chat_id)
+
+    async def gap(self, chat_id: UUID, since: int) -> tuple[Audience, frames.SyncPage] | None:
+        """Return what changed in a chat since a number, and who is in it."""
+        async with self._parley.snapshot() as tx:
+            audience = await members.audience(tx, chat_id=chat_id)
+            changes = await sync.gap(tx, chat_id=chat_id, since=since)
+        return (audience, frames.SyncPage.of(changes)) if audience and changes else None
+
+    async def seqs(self, chat_ids: Iterable[UUID]) -> dict[UUID, int]:
+        """Return the current number of each chat."""
+        wanted = list(chat_ids)
+        if not wanted:
+            return {}
+        async with self._parley.snapshot() as tx:
+            return await chats.seqs_of(tx, chat_ids=wanted)
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Finish the work even when the caller is cancelled: a commit without its announcement would be a gap."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
