@@ -15,11 +15,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from migrations.run import migrate
-from pages import mount_pages
 from pages.body_limit import BodyLimit
 from pages.endpoints.doors import create_api
 from pages.endpoints.frame_protocol import FrameProtocol
 from pages.headers import SecurityHeaders
+from pages.mount import mount_pages
 from pages.origin import OriginCheck
 from services.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from services.errors import Unavailable
