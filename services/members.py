@@ -71,7 +71,8 @@ async def fellows(tx: Transaction, *, user_id: UUID, among: Sequence[UUID]) -> l
     """Return which of these people share a chat with someone."""
     member, own = models.Member, aliased(models.Member)
     found = await tx.session.scalars(
-        select(member.user_id.distinct())
+        select(member.user_id)
+        .distinct()
         .join(own, own.chat_id == member.chat_id)
         .where(own.user_id == user_id, own.left_at.is_(None))
         .where(member.left_at.is_(None), member.user_id.in_(among))
