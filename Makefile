@@ -51,9 +51,11 @@ bench: install-dev ## measure Parley
 	@python=$$(bash .ci/find-python) && $$python -m venv .venv
 
 .venv/installed: requirements.lock | .venv/bin/pip
-	$(PIP_INSTALL) --requirement $<
+	@echo 'Installing what Parley needs into .venv'
+	@$(PIP_INSTALL) --requirement $<
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock | .venv/bin/pip
-	$(PIP_INSTALL) --requirement $<
+	@echo 'Installing what Parley and its developers need into .venv'
+	@$(PIP_INSTALL) --requirement $<
 	@touch $@ .venv/installed
