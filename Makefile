@@ -27,13 +27,14 @@ test: install-dev tools ## set up all that tests need and run them all, with the
 	$(BIN)/python -m pytest --durations=10
 	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws
 
-check: install-dev ## format, lint, types, import directions, JavaScript budget, locks
+check: install-dev ## format, lint, types, import directions, JavaScript budget, locks, settings document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m mypy . .ci/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/javascript_budget.py
 	$(BIN)/python .ci/lock.py --check
+	$(BIN)/python .ci/settings.py --check
 
 format: install-dev ## format the code and mend what lint can mend
 	$(BIN)/ruff check --fix-only .

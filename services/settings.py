@@ -128,12 +128,18 @@ def _variable(name: str) -> str:
     return alias if isinstance(alias, str) else f"PARLEY_{name.upper()}"
 
 
+def settings_table() -> list[tuple[str, str, str]]:
+    """Return the variable, the default (empty when unset) and the description of every setting."""
+    return [
+        (_variable(name), "" if field.default in (None, ()) else str(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
 def describe_settings() -> str:
     """List every setting with its default, one a line, for ``--help``."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-        shown = "unset" if default is None or default == "" else default
-        rows.append((_variable(name), f"{field.description} ({shown})"))
-    width = max(len(variable) for variable, _ in rows)
-    return "\n".join(f"  {variable:<{width}}  {text}" for variable, text in rows)
+    table = settings_table()
+    width = max(len(variable) for variable, _, _ in table)
+    return "\n".join(
+        f"  {variable:<{width}}  {description} ({default or 'unset'})" for variable, default, description in table
+    )
