@@ -203,12 +203,16 @@ def page_errors() -> Watch:
 
 @pytest.fixture
 async def new_page(
-    browser: Browser, page_errors: Watch, request: pytest.FixtureRequest, tmp_path: Path
+    browser: Browser,
+    page_errors: Watch,
+    start_server: StartServer,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> AsyncIterator[NewPage]:
     """Opens an empty page in a browser profile of its own at each call.
 
     The arguments are those of Playwright's `new_context`, such as `base_url=server.url`. A failed test leaves
-    a picture of each page.
+    a picture of each page. Pages close before the test's own servers end, which is why it asks for those.
     """
     contexts: list[BrowserContext] = []
 
