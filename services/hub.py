@@ -330,8 +330,7 @@ class Hub:
                 stream.start(audience.chat.seq)
         finally:
             stream.healing = False
-            if not stream.seats:
-                self._streams.pop(stream.chat_id, None)
+        self._close_if_empty(stream)
 
     async def _read_audience(self, stream: Stream) -> Audience | None:
         while True:
@@ -376,6 +375,7 @@ class Hub:
                 await asyncio.sleep(GAP_PATIENCE)
         finally:
             stream.healing = False
+        self._close_if_empty(stream)
 
     async def _read_gap(self, stream: Stream) -> None:
         found = await self._reader.gap(stream.chat_id, stream.delivered)
