@@ -23,9 +23,7 @@ async def launch(playwright: Playwright) -> Browser:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert path, "Chromium not found: install it (Debian: chromium) or set CHROMIUM to its path"
     # Chromium's sandbox does not work for root.
-    return await playwright.chromium.launch(
-        executable_path=path, args=ARGUMENTS, chromium_sandbox=os.geteuid() != 0
-    )
+    return await playwright.chromium.launch(executable_path=path, args=ARGUMENTS, chromium_sandbox=os.geteuid() != 0)
 
 
 class Watch:
@@ -51,9 +49,7 @@ class Watch:
         :raises AssertionError: something did that the test did not expect.
         """
         unexpected = [
-            error
-            for error in self._errors
-            if not any(re.search(pattern, error) for pattern in self._expected)
+            error for error in self._errors if not any(re.search(pattern, error) for pattern in self._expected)
         ]
         assert not unexpected, "errors on the page:\n" + "\n".join(unexpected)
 

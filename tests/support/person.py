@@ -88,9 +88,7 @@ class Person:
 
     async def group_chat(self, *others: "Person", title: str = "Group") -> dict[str, Any]:
         """A new group chat, owned by this person, with all these people."""
-        return _done(
-            await self.post("/chats", kind="group", title=title, member_ids=[other.id for other in others])
-        )
+        return _done(await self.post("/chats", kind="group", title=title, member_ids=[other.id for other in others]))
 
     async def say(self, chat_id: str, body: str, **fields: Any) -> dict[str, Any]:
         """Send a message by REST.

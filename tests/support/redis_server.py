@@ -1,6 +1,7 @@
 """A real Redis server for tests, which can go away and come back."""
 
 import asyncio
+import signal
 import subprocess
 from pathlib import Path
 
@@ -37,6 +38,18 @@ class RedisServer:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
             self._process = None
+
+    def pause(self) -> None:
+        """Make it hang: connections stay open and new ones come about, but nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End `pause`: it answers what came meanwhile."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, "not running"
+        self._process.send_signal(number)
 
     @property
     def _log(self) -> Path:

@@ -99,9 +99,7 @@ class Socket:
     async def _take(self, wanted: Callable[[Frame], bool], name: str, within: float = WITHIN) -> Frame:
         try:
             async with asyncio.timeout(within), self._changed:
-                await self._changed.wait_for(
-                    lambda: any(map(wanted, self.waiting)) or self.close_code is not None
-                )
+                await self._changed.wait_for(lambda: any(map(wanted, self.waiting)) or self.close_code is not None)
         except TimeoutError:
             raise AssertionError(f"{name} not within {within:g} s; waiting: {self.waiting}") from None
         frame = next(filter(wanted, self.waiting), None)
