@@ -49,7 +49,7 @@ class ChatPage:
         with ui.element("div").classes("chat-page"):
             with ui.element("nav").props('aria-label="Chats"'):
                 chat_list = ChatList()
-            with ui.element("main"):
+            with ui.element("section"):  # Quasar's page is the main landmark
                 self._talk = Conversation()
                 Composer()
             with ui.element("aside").props('aria-label="Members"'):

@@ -80,7 +80,7 @@ def card(title: str, *, wide: bool = False, back: bool = False) -> Iterator[None
     :param wide: whether it holds a list.
     :param back: whether it links back to the chats.
     """
-    with ui.element("main").classes("plain-page"), ui.element("section").classes("card" + " wide" * wide):
+    with ui.element("div").classes("plain-page"), ui.element("section").classes("card" + " wide" * wide):
         if not back:
             text("Parley", tag="div", look="brand")
         with ui.element("div").classes("top"):

@@ -36,7 +36,7 @@ class InviteList:
             self._uses = ui.number("People it admits", value=1, min=1, max=invites.MOST_USES, precision=0)
             self._uses.props("outlined dense")
             button("Make a link", on_click=self._create)
-        self._rows = ui.element("div").classes("rows-list").props('role="list"')
+        self._rows = ui.element("ul").classes("rows-list")
 
     async def show(self) -> None:
         """Read and show them."""
@@ -47,10 +47,10 @@ class InviteList:
             for invite in found:
                 self._row(invite)
             if not found:
-                text("There are no open invitations.", look="hint")
+                text("There are no open invitations.", tag="li", look="hint")
 
     def _row(self, invite: views.Invite) -> None:
-        with ui.element("div").props('role="listitem"'):
+        with ui.element("li"):
             with ui.element("div").classes("grow"):
                 text(invite.url, tag="code")
                 uses = "1 person" if invite.uses_left == 1 else f"{invite.uses_left} people"

@@ -27,6 +27,8 @@ def mount_pages(app: FastAPI, parley: Parley) -> None:
     forms.register(app, frame)
     theme.serve_styles()
     frame.guard.install()
+    # Its bar for requests in flight would run at every message sent, and has no name for screen readers.
+    nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = True
     nicegui_app.add_middleware(PagePolicy)
     ui.run_with(
         app,

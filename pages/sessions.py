@@ -43,7 +43,7 @@ class SessionList:
 
     def __init__(self, parley: Parley, visit: Visit) -> None:
         self._parley, self._visit = parley, visit
-        self._rows = ui.element("div").classes("rows-list").props('role="list"')
+        self._rows = ui.element("ul").classes("rows-list")
         with ui.element("div").classes("actions") as self._others:
             button("Sign out everywhere else", look="danger", on_click=self._end_others)
 
@@ -58,7 +58,7 @@ class SessionList:
                 self._row(session)
 
     def _row(self, session: views.OwnSession) -> None:
-        with ui.element("div").props('role="listitem"'):
+        with ui.element("li"):
             icon("smartphone" if re.search("Mobi|Android|iPhone", session.device) else "computer")
             with ui.element("div").classes("grow"):
                 text(described(session.device) + (" · this browser" if session.current else ""), tag="strong")

@@ -40,7 +40,7 @@ _HEADING = f"""
 """
 
 _PICKER = f"""
-<q-menu class="menu picker" anchor="top right" self="bottom right"
+<q-menu class="menu picker" role="dialog" aria-label="Choose a reaction" anchor="top right" self="bottom right"
         @show="state.menu = true" @hide="state.menu = false">
   <div class="emoji-grid">
     <button v-for="emoji in {EMOJI}" :key="emoji" type="button" v-close-popup :aria-label="'React with ' + emoji"

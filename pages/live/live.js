@@ -18,6 +18,7 @@ const state = reactive({
 const cursors = {}; // by chat: the number up to which this page has every change
 const sending = new Set(); // chats with a message on its way
 let socket = null, attempts = 0, retry = 0, heard = 0, typedAt = 0;
+const coarse = matchMedia("(pointer: coarse)").matches; // fingers: Enter breaks the line, and no keyboard pops up
 let list = null; // the scrolling element of the open chat
 
 // --- the connection
@@ -37,9 +38,7 @@ function lost(code = 1006) {
   // The browser shows a refused handshake only as 1006: ask whether the session is the reason.
   if (code === 1006 || code === 4401) api("GET", "/me").catch(() => {});
 }
-function send(frame) {
-  if (state.link === "online") socket.send(JSON.stringify(frame));
-}
+const send = (frame) => state.link === "online" && socket.send(JSON.stringify(frame));
 function receive(frame) {
   heard = Date.now();
   for (const user of [...(frame.users ?? []), frame.user]) if (user) learn(user);
@@ -87,14 +86,12 @@ const handlers = {
     if (more) send({ type: "sync", chats: { [chat_id]: seq } });
   },
   ack({ re, message }) {
-    merge(message, true);
-    settle(re);
+    if (message) merge(message, true), settle(re);
   },
-  error({ re, code, detail, retry_after }) {
-    const message = state.outbox.find((one) => one.chat_id + one.nonce === re);
-    if (message && retry_after) return setTimeout(settle, 1_000 * retry_after, re);
-    if (message) Object.assign(message, { state: "failed", problem: detail });
-    if (message) settle(re);
+  error({ re, detail, retry_after }) {
+    if (retry_after) return setTimeout(settle, 1_000 * retry_after, re);
+    Object.assign(unsent(re) ?? {}, { state: "failed", problem: detail });
+    settle(re);
   },
   "message.created"({ chat_id, message }) {
     delete state.typing[chat_id]?.[message.author_id];
@@ -147,8 +144,7 @@ function announce(message) {
 }
 function noteMember(id, user, inside) {
   const members = state.rooms[id]?.members ?? {};
-  if (inside) members[user.id] = user;
-  else delete members[user.id];
+  inside ? (members[user.id] = user) : delete members[user.id];
 }
 function merge(message, created = false) {
   const chat = state.chats[message.chat_id], room = state.rooms[message.chat_id];
@@ -169,8 +165,7 @@ const makeRoom = (id) => (state.rooms[id] = { id, rows: [], more: true, mark: nu
 function begin() {
   for (const key of Object.keys(localStorage).filter((one) => one.startsWith(`parley:${state.me.id}:`))) {
     const [kind, id] = key.split(":").slice(2), value = JSON.parse(localStorage[key]);
-    if (kind === "draft") state.drafts[id] = value;
-    else state.outbox.push(value);
+    kind === "draft" ? (state.drafts[id] = value) : state.outbox.push(value);
   }
   state.outbox.sort((a, b) => a.created_at.localeCompare(b.created_at));
   const wanted = pathChat() ?? (matchMedia("(min-width: 800px)").matches ? chats.value[0]?.id : null);
@@ -179,7 +174,8 @@ function begin() {
 async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   const next = state.chats[id], mark = next?.unread ? next.read_seq : null;
   if (id && !next) return notify("This chat does not exist, or you are not in it.");
-  if (room.value && room.value.id !== id) room.value.more ||= room.value.rows.splice(0, room.value.rows.length - PAGE).length > 0;
+  const left = room.value?.id !== id ? room.value : null;
+  if (left?.rows.length > PAGE) left.more = !!left.rows.splice(0, left.rows.length - PAGE);
   Object.assign(state, { open: id, editing: null, active: null, spot: seq, following: !seq, skip: 0 });
   if (push) history[replace ? "replaceState" : "pushState"](null, "", id ? `/chat/${id}` : "/");
   if (!id) return;
@@ -191,10 +187,9 @@ async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   if (seq) state.skip = Math.max(0, room.value.rows.filter((row) => row.seq > seq).length - PAGE);
   await nextTick();
   const target = list.querySelector(".spot, .new-line");
-  if (target) list.scrollTop = target.offsetTop - list.clientHeight / 4;
-  else toEnd();
+  target ? (list.scrollTop = target.offsetTop - list.clientHeight / 4) : toEnd();
   scrolled();
-  if (matchMedia("(pointer: fine)").matches) focusComposer();
+  if (!coarse) focusComposer();
 }
 async function older({ id }) {
   const room = state.rooms[id], before = room.rows[0]?.seq;
@@ -211,7 +206,7 @@ async function older({ id }) {
   room.more = found.more;
 }
 function meet(id) {
-  if (!state.users[id]) learn({ id, display_name: "…" }), attempt("GET", `/users/${id}`).then((user) => user && learn(user));
+  if (!state.users[id]) api("GET", `/users/${id}`).then(learn, () => {});
 }
 async function loadMembers(id) {
   const found = await attempt("GET", `/chats/${id}/members`);
@@ -245,27 +240,16 @@ function markRead() {
   send({ type: "read", chat_id: state.open, seq: last });
 }
 function step(by) {
-  const at = timeline.value.findIndex((row) => row.key === state.active);
-  const row = timeline.value[at < 0 ? timeline.value.length - 1 : at + by];
-  if (row) list.querySelector(`[data-key="${row.key}"]`).focus();
+  const at = timeline.value.findIndex((row) => row.key === state.active), last = timeline.value.length - 1;
+  list.querySelectorAll("[data-key]")[at < 0 ? last : Math.max(0, Math.min(last, at + by))]?.focus();
 }
 
 // --- writing
-const composer = () => document.querySelector(".composer textarea");
-const focusComposer = () => nextTick(() => composer()?.focus());
-function grow() {
-  if (composer()) composer().style.height = "auto";
-  if (composer()) composer().style.height = `${composer().scrollHeight}px`;
-}
+const focusComposer = () => nextTick(() => document.querySelector(".composer textarea")?.focus());
 function typed() {
   if (state.editing || !text.value || Date.now() - typedAt < 2_000) return;
   typedAt = Date.now();
   send({ type: "typing", chat_id: state.open });
-}
-function enter(event) {
-  if (event.isComposing || matchMedia("(pointer: coarse)").matches) return;
-  event.preventDefault();
-  submit();
 }
 async function submit() {
   const chat_id = state.open, body = text.value.trim(), { reply_to } = state.drafts[chat_id];
@@ -278,36 +262,26 @@ async function submit() {
   store(`send:${nonce}`, message);
   state.drafts[chat_id] = { text: "", reply_to: null };
   if (room.value) room.value.mark = null;
-  typedAt = 0;
   newest();
   pump(chat_id);
 }
 // One at a time in a chat, so that they arrive in the order in which they were written.
+const unsent = (chat_id) => state.outbox.find((one) => one.chat_id === chat_id && one.state === "pending");
 function pump(chat_id) {
-  const message = state.outbox.find((one) => one.chat_id === chat_id && one.state === "pending");
-  if (!message || sending.has(chat_id) || state.link !== "online") return;
-  const { nonce, body, reply_to } = message;
+  if (!unsent(chat_id) || sending.has(chat_id) || state.link !== "online") return;
+  const { nonce, body, reply_to } = unsent(chat_id);
   sending.add(chat_id);
-  send({ type: "message.send", id: chat_id + nonce, chat_id, nonce, body, reply_to });
+  send({ type: "message.send", id: chat_id, chat_id, nonce, body, reply_to });
 }
-function settle(request) {
-  const chat_id = request.slice(0, state.me.id.length);
-  sending.delete(chat_id);
-  pump(chat_id);
-}
+const settle = (chat_id) => (sending.delete(chat_id), pump(chat_id));
 function discard(message) {
   state.outbox.splice(state.outbox.indexOf(message), 1);
   store(`send:${message.nonce}`);
 }
-function edit(message) {
-  if (message) state.editing = { ...message };
-  focusComposer();
-}
-const lastOwn = () => room.value?.rows.findLast((row) => row.author_id === state.me.id && !row.deleted);
-async function change(method, message, path, body) {
-  const changed = await attempt(method, `/chats/${message.chat_id}/messages/${message.id}${path}`, body);
-  if (changed) merge(changed);
-  return changed;
+const edit = (message) => ((state.editing = { ...message }), focusComposer());
+async function change(method, { chat_id, id }, path, body) {
+  const changed = await attempt(method, `/chats/${chat_id}/messages/${id}${path}`, body);
+  return changed && (merge(changed), true);
 }
 function react(message, emoji) {
   const mine = message.reactions?.[emoji]?.user_ids.includes(state.me.id);
@@ -395,7 +369,6 @@ watch(timeline, () => {
 watch(() => ({ ...state.drafts[state.open], id: state.open }), ({ id, text, reply_to }) => {
   if (id) store(`draft:${id}`, (text || reply_to) && { text, reply_to });
 });
-watch(text, () => nextTick(grow));
 watch(() => state.panel && room.value && !room.value.members, (wanted) => wanted && loadMembers(state.open));
 watch(() => [unread.value, chat.value && title(chat.value), state.open, state.panel], ([count, shown, id, panel]) => {
   document.title = (count ? `(${count}) ` : "") + (shown ? `${shown} · Parley` : "Parley");
@@ -404,17 +377,16 @@ watch(() => [unread.value, chat.value && title(chat.value), state.open, state.pa
 
 addEventListener("online", connect);
 addEventListener("offline", () => socket && lost());
-addEventListener("focus", markRead);
-addEventListener("visibilitychange", markRead);
+for (const event of ["focus", "visibilitychange"]) addEventListener(event, markRead);
 addEventListener("popstate", () => open(pathChat(), { push: false }));
 setInterval(warn, 15_000);
 setInterval(() => (socket && Date.now() - heard > SILENCE ? lost() : send({ type: "ping" })), SILENCE / 3);
 connect();
 
 const shared = {
-  state, open, newest, scrolled, bindList, step, typed, enter, submit, pump, discard, edit, lastOwn, react, signIn, theme,
-  learn, text, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title, names, typists,
-  initials, hue, find,
+  state, coarse, open, newest, scrolled, bindList, step, typed, submit, pump, discard, edit, react, signIn,
+  theme, learn, focusComposer, text, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title,
+  names, typists, initials, hue, find,
 };
 export default {
   inheritAttrs: false,

@@ -19,9 +19,7 @@ TEMPLATE = f"""
         <span v-if="state.online[user.id]" class="dot"><span class="hidden">online</span></span></span>
       <span class="member-name">{{{{ name(user.id) }}}}<span v-if="user.id === state.me.id"> (you)</span>
         <small>@{{{{ user.username }}}}<template v-if="user.id === chat.owner_id"> · owner</template></small></span>
-      {
-    icon_button("chat_bubble", "Write privately", "emit('write', user.id)", extra='v-if="user.id !== state.me.id"')
-}
+      {icon_button("mail", "Write privately", "emit('write', user.id)", extra='v-if="user.id !== state.me.id"')}
       {
     icon_button(
         "person_remove",
