@@ -27,25 +27,30 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._most:
             await refusal(scope, receive, send)
             return
-        taken, started = 0, False
+        taken, exceeded, started = 0, False, False
 
         async def counted() -> Message:
-            nonlocal taken
+            nonlocal taken, exceeded
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._most:
+                exceeded = True
                 raise _Exceeded
             return message
 
         async def noted(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            # What the application makes of a body that was cut off is not the answer.
+            if started or not exceeded:
+                started = True
+                await send(message)
 
         try:
             await self._app(scope, counted, noted)
         except _Exceeded:
-            if not started:
+            pass
+        finally:
+            if exceeded and not started:
                 await refusal(scope, receive, send)
 
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 from msgspec import json
 from starlette.responses import Response
 
-from pages.credentials import token_of
+from pages.credentials import COOKIE, token_of
 from services import sessions
 from services.errors import NotAuthenticated, Unavailable
 from services.parley import Parley
@@ -24,7 +25,14 @@ def parley_of(request: Request) -> Parley:
 Node = Annotated[Parley, Depends(parley_of)]
 
 
-async def session_of(request: Request, parley: Node) -> ActiveSession:
+# For the description alone: `session_of` looks by itself.
+BEARER = Security(HTTPBearer(auto_error=False, scheme_name="token", description="the token that signing in returns"))
+IN_COOKIE = Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="cookie", description="for browsers"))
+
+
+async def session_of(
+    request: Request, parley: Node, _bearer: Any = BEARER, _cookie: Any = IN_COOKIE
+) -> ActiveSession:
     """Return the caller's session.
 
     :raises NotAuthenticated: there is none, or it is over.

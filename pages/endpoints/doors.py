@@ -3,7 +3,8 @@
 from fastapi import APIRouter, FastAPI
 from starlette.routing import WebSocketRoute
 
-from pages.endpoints import api_docs, health, problems
+from pages.endpoints import api_docs, health, problems, unknown
+from pages.endpoints.description import DescribedApi
 from pages.endpoints.rest import auth, chats, invites, members, messages, search, sessions, users
 from pages.endpoints.socket import SocketEndpoint
 from services.parley import Parley
@@ -17,7 +18,7 @@ def create_api(parley: Parley) -> FastAPI:
 
     :param parley: the node.
     """
-    app = FastAPI(
+    app = DescribedApi(
         title="Parley",
         version="1",
         description=DESCRIPTION,
@@ -35,4 +36,5 @@ def create_api(parley: Parley) -> FastAPI:
     app.include_router(health.router)
     app.router.routes.append(WebSocketRoute("/ws", SocketEndpoint(parley)))
     api_docs.install(app)
+    unknown.install(app)
     return app

@@ -6,6 +6,7 @@ hundreds of connections, so the endpoint writes it straight to the transport (an
 
 from typing import Any, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.http11 import Request
@@ -29,6 +30,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.handshake_complete:
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = {"writer": self}
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Do what the application says; a handshake that it refused is complete, not forgotten."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
 
     def write_text(self, payload: bytes) -> None:
         """Send a text message; what is written in the same turn of the event loop leaves in one write.

@@ -15,6 +15,9 @@ from services import errors
 from services.errors import ParleyError
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMA = "#/components/schemas/Problem"
+
+BAD_REQUEST = 400
 
 logger = logging.getLogger("parley.rest")
 
@@ -33,7 +36,7 @@ class Problem(BaseModel):
 
 EXPLANATIONS: dict[type[ParleyError], str] = {
     errors.NotAuthenticated: "No valid session, or wrong credentials.",
-    errors.Forbidden: "Known, and not allowed.",
+    errors.Forbidden: "Known, and not allowed; or the request comes from another site.",
     errors.NotFound: "No such thing, or none that the caller may know of.",
     errors.Conflict: "The state of things does not allow it (`conflict`, `chat_closed`).",
     errors.TooLarge: "The request body is larger than the server takes.",
@@ -44,13 +47,20 @@ EXPLANATIONS: dict[type[ParleyError], str] = {
 
 
 def documented(*kinds: type[ParleyError]) -> dict[int | str, dict[str, Any]]:
-    """Describe, for OpenAPI, the errors that a call may answer with, each with an example."""
-    always = (errors.NotAuthenticated, errors.TooLarge, errors.ValidationFailed, errors.Unavailable)
+    """Describe, for OpenAPI, the errors that a call may answer with, each with an example.
+
+    :param kinds: those that not every call has; the description adds what follows from signing in and from methods.
+    """
+    always = (errors.TooLarge, errors.ValidationFailed, errors.Unavailable)
     return {
         kind.status: {
-            "model": Problem,
             "description": EXPLANATIONS[kind],
-            "content": {MEDIA_TYPE: {"example": _document(kind.code, kind.status, EXPLANATIONS[kind])}},
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": SCHEMA},
+                    "example": _document(kind.code, kind.status, EXPLANATIONS[kind]),
+                }
+            },
         }
         for kind in EXPLANATIONS
         if kind in always or kind in kinds
@@ -83,14 +93,19 @@ def install(app: FastAPI) -> None:
         return of_error(error)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> Response:
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["loc"] == ("body",) and not _says_json(request):
+            return of_error(errors.ValidationFailed("Content-Type", "must be application/json"))
         place = [str(part) for part in first["loc"][1:] if isinstance(part, str)]
         name = ".".join(place) if place and first["type"] != "json_invalid" else "body"
-        return of_error(errors.ValidationFailed(name, first["msg"]))
+        return of_error(errors.ValidationFailed(name, first["msg"].removeprefix("Value error, ")))
 
     @app.exception_handler(HTTPException)
     async def not_served(_: Request, error: HTTPException) -> Response:
+        if error.status_code == BAD_REQUEST:
+            # So the framework calls JSON that is nested too deeply, or is not Unicode.
+            return of_error(errors.ValidationFailed("body", "must be JSON of reasonable depth, in UTF-8"))
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "validation_failed")
         response = problem(code, error.status_code, str(error.detail))
         response.headers.update(error.headers or {})
@@ -100,6 +115,10 @@ def install(app: FastAPI) -> None:
     async def failed(_: Request, error: Exception) -> Response:
         logger.error("a request failed", exc_info=error)
         return problem("unavailable", 500, "Something went wrong on the server.")
+
+
+def _says_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def _document(code: str, status: int, detail: str) -> dict[str, Any]:

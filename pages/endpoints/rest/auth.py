@@ -3,19 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from pages.credentials import address_of, clear_cookie, device_of, set_cookie
 from pages.endpoints.access import Caller, Node, answer, nothing
+from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
 from services import accounts, sessions, views
-from services.errors import Conflict, Forbidden, RateLimited
+from services.errors import Conflict, Forbidden, NotAuthenticated, RateLimited
 
 router = APIRouter(tags=["accounts"])
 
 
-class Registration(BaseModel):
+class Registration(Input):
     """A new account."""
 
     username: Annotated[str, Field(examples=["ada"], description="3 to 32 characters of a-z, 0-9, _, . and -")]
@@ -24,14 +25,14 @@ class Registration(BaseModel):
     invite: Annotated[str | None, Field(description="the code of an invitation, where they are needed")] = None
 
 
-class Credentials(BaseModel):
+class Credentials(Input):
     """A user name and its password."""
 
     username: Annotated[str, Field(examples=["ada"])]
     password: Annotated[str, Field(examples=["correct horse battery"])]
 
 
-class Profile(BaseModel):
+class Profile(Input):
     """What one may change of oneself."""
 
     display_name: Annotated[str, Field(examples=["Ada L."], description="1 to 64 characters")]
@@ -59,7 +60,7 @@ async def register(body: Registration, request: Request, parley: Node) -> Respon
     return response
 
 
-@router.post("/auth/login", response_model=views.SignedIn, responses=documented(RateLimited))
+@router.post("/auth/login", response_model=views.SignedIn, responses=documented(NotAuthenticated, RateLimited))
 async def login(body: Credentials, request: Request, parley: Node) -> Response:
     """Sign in."""
     signed_in = await accounts.sign_in(

@@ -5,10 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from pages.endpoints.access import Caller, Node, answer, nothing
+from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
 from services import chats, reads, sync, views
 from services.errors import Conflict, Forbidden, NotFound
@@ -20,27 +21,27 @@ LARGEST_SEQ = 2**63 - 1
 Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ)]
 
 
-class NewChat(BaseModel):
+class NewChat(Input):
     """A chat to start; a private one has exactly one other member and no title."""
 
     kind: views.ChatKind
     title: Annotated[str | None, Field(examples=["Family"], description="1 to 80 characters, for a group")] = None
-    member_ids: list[UUID] = []
+    member_ids: Annotated[list[UUID], Field(default_factory=list)]
 
 
-class Title(BaseModel):
+class Title(Input):
     """A group's title."""
 
     title: Annotated[str, Field(examples=["The family"], description="1 to 80 characters")]
 
 
-class Heir(BaseModel):
+class Heir(Input):
     """The member to hand over to."""
 
     user_id: UUID
 
 
-class Mark(BaseModel):
+class Mark(Input):
     """How far one has read."""
 
     seq: Seq

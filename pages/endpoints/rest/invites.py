@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from pages.credentials import origin_of
 from pages.endpoints.access import Caller, Node, answer, nothing
+from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
 from services import invites, views
 from services.errors import Forbidden, NotFound
@@ -16,7 +17,7 @@ from services.errors import Forbidden, NotFound
 router = APIRouter(prefix="/invites", tags=["invitations"])
 
 
-class NewInvite(BaseModel):
+class NewInvite(Input):
     """How long an invitation holds, and how many it admits."""
 
     expires_in: Annotated[int, Field(examples=[86400], description="seconds, at most a year")]

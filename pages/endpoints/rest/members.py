@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from pages.endpoints.access import Caller, Node, answer, nothing
+from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
 from services import members, views
 from services.errors import Conflict, Forbidden, NotFound
@@ -15,7 +15,7 @@ from services.errors import Conflict, Forbidden, NotFound
 router = APIRouter(prefix="/chats/{chat_id}/members", tags=["members"])
 
 
-class NewMember(BaseModel):
+class NewMember(Input):
     """The person to add."""
 
     user_id: UUID

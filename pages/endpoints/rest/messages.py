@@ -5,10 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from pages.endpoints.access import Caller, Node, answer, nothing
+from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
 from pages.endpoints.rest.chats import LARGEST_SEQ
 from services import limits, messages, reactions, views
@@ -17,7 +18,7 @@ from services.errors import Conflict, Forbidden, NotFound, RateLimited
 router = APIRouter(prefix="/chats/{chat_id}/messages", tags=["messages"])
 
 
-class NewMessage(BaseModel):
+class NewMessage(Input):
     """A message to send; ``nonce`` makes a retry harmless."""
 
     body: Annotated[str, Field(examples=["Hello **all**"], description="Markdown, 1 to 16,000 characters")]
@@ -25,7 +26,7 @@ class NewMessage(BaseModel):
     reply_to: UUID | None = None
 
 
-class NewBody(BaseModel):
+class NewBody(Input):
     """A message's new text."""
 
     body: Annotated[str, Field(examples=["Hello everyone"], description="Markdown, 1 to 16,000 characters")]

@@ -1,7 +1,7 @@
 """Search."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -54,4 +54,7 @@ def _position(before: str | None) -> datetime | int | None:
         raise ValidationFailed("before", "must be a number or a time such as 2026-01-31T12:00:00Z") from None
     if time.tzinfo is None:
         raise ValidationFailed("before", "must say its time zone, such as 2026-01-31T12:00:00Z")
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValidationFailed("before", "must be a time of the years 1 to 9999") from None
