@@ -194,7 +194,7 @@ class Hub:
 
     def _settle(self, seat: Seat, hello: frames.Hello) -> None:
         numbers = {chat.id: chat.seq for chat in hello.chats}
-        held = seat.held or []
+        held = seat.held if seat.held is not None else []
         for chat_id in seat.chats - numbers.keys() - seat.joined:
             self._unsubscribe(seat, self._streams[chat_id])
         for chat_id, seq in numbers.items():

@@ -36,15 +36,16 @@ class SessionEnds:
         bus.subscribe(TOPIC, lambda payload: self._end(UUID(bytes=payload)))
 
     def watch(self, session_id: UUID, expires_at: datetime, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have ``callback`` called once when the session ends.
+        """Have ``callback`` called once when the session ends; at once when it has ended already.
 
         :return: a function that ends the watch; calling it again does nothing.
         """
         watched = self._watched.get(session_id)
         if watched is None:
             watched = self._watched[session_id] = _Watched(expires_at)
-            self._arm(session_id, watched)
         watched.callbacks.append(callback)
+        if watched.timer is None:
+            self._arm(session_id, watched)
 
         def unwatch() -> None:
             if callback in watched.callbacks:
