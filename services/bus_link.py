@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 
 from prometheus_client import Counter, Gauge
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 
 from services.bus_frames import Outbox, pack
-from services.redis_connection import FAILURES, redis_pool
+from services.redis_connection import FAILURES, ask, check, connected, redis_pool
 
 logger = logging.getLogger("parley.bus")
 
@@ -46,7 +46,7 @@ class BusLink:
         joined: Callable[[], None],
         arrived: Callable[[str, bytes], None],
     ) -> None:
-        self._client = Redis.from_pool(redis_pool(url, connections=2, timeout=patience))
+        self._pool = redis_pool(url, connections=2, timeout=patience)
         self._outbox, self._patience = outbox, patience
         self._joined, self._arrived = joined, arrived
         self._channels: list[str] = []
@@ -78,7 +78,7 @@ class BusLink:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         with suppress(*FAILURES):
-            await self._client.aclose()
+            await self._pool.aclose()
 
     def send_soon(self) -> None:
         """Note that there is something in the outbox."""
@@ -101,54 +101,53 @@ class BusLink:
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, no secret
 
     async def _connect(self) -> None:
-        async with aclosing(self._client.pubsub()) as pubsub:
-            await self._join(pubsub)
+        async with connected(self._pool) as listener, connected(self._pool) as publisher:
+            await self._join(listener)
             self._works.set()
             CONNECTED.set(1)
             try:
                 self._joined()
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._read(pubsub))
-                    tasks.create_task(self._write())
+                    tasks.create_task(self._read(listener))
+                    tasks.create_task(self._write(publisher))
             finally:
                 self._works.clear()
                 CONNECTED.set(0)
 
-    async def _join(self, pubsub: PubSub) -> None:
-        await pubsub.subscribe(*self._channels)
-        for _ in self._channels:
-            if await pubsub.get_message(timeout=self._patience) is None:
-                raise TimeoutError("Redis does not answer")
+    async def _join(self, listener: AbstractConnection) -> None:
+        async with asyncio.timeout(self._patience):
+            await listener.send_command("SUBSCRIBE", *self._channels)
+            for _ in self._channels:
+                await listener.read_response(timeout=math.inf)
         self._joins += 1
         if self._joins > 1:
             RECONNECTS.inc()
         logger.info("The bus is connected")
 
-    async def _read(self, pubsub: PubSub) -> None:
+    async def _read(self, listener: AbstractConnection) -> None:
         while True:
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=self._patience)
-            if message is None:
-                raise TimeoutError("Redis is silent")
-            self._arrived(message["channel"].decode().removeprefix(CHANNEL), message["data"])
+            async with asyncio.timeout(self._patience):
+                _, channel, data = await listener.read_response(timeout=math.inf)
+            self._arrived(channel.decode().removeprefix(CHANNEL), data)
             # Where more has come already, reading it does not wait and would keep others from running.
             await asyncio.sleep(0)
 
-    async def _write(self) -> None:
+    async def _write(self, publisher: AbstractConnection) -> None:
         while True:
             while self._outbox:
-                await self._send_batch()
+                await self._send_batch(publisher)
             self._flushed.set()
             await self._queued.wait()
             self._queued.clear()
 
-    async def _send_batch(self) -> None:
+    async def _send_batch(self, publisher: AbstractConnection) -> None:
         frames = self._outbox.take(max_bytes=BATCH_BYTES)
+        commands = [("PUBLISH", f"{CHANNEL}{topic}", pack(frame)) for topic, frame in frames]
         count = sum(len(frame.payloads) for _, frame in frames)
         try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for topic, frame in frames:
-                    pipeline.publish(f"{CHANNEL}{topic}", pack(frame))
-                await pipeline.execute()
+            async with asyncio.timeout(self._patience):
+                answers = await ask(publisher, commands)
+            check(answers)
         except BaseException:
             # They may have been sent or not: sending them again could make them arrive twice.
             DROPPED.inc(count)

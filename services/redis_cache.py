@@ -27,8 +27,8 @@ return {0, lease}
 """
 _FILL = """
 if redis.call('GET', KEYS[2]) == ARGV[1] then
-  redis.call('DEL', KEYS[2])
   redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  redis.call('DEL', KEYS[2])
 end
 """
 
@@ -124,11 +124,11 @@ class RedisCache(Tally):
                 del self._missed[key]
 
     async def _empty(self) -> None:
-        failures, cursor = self._failures, 0
+        failures, cursor = self._failures, b"0"
         while True:
             cursor, names = await self._link.send("SCAN", cursor, "MATCH", f"{PREFIX}*", "COUNT", 1000)
             if names:
                 await self._link.send("UNLINK", *names)
-            if not cursor:
+            if not int(cursor):
                 break
         self._emptying = failures != self._failures

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter, Gauge
 from redis.asyncio.connection import AbstractConnection
 
-from services.redis_connection import FAILURES, ask, connected, redis_pool
+from services.redis_connection import FAILURES, ask, check, connected, redis_pool
 
 logger = logging.getLogger("parley.redis")
 
@@ -150,10 +150,9 @@ class RedisLink:
     async def _greet(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             commands = [("SCRIPT", "LOAD", source) for source in self._scripts]
-            *_, server = await ask(connection, [*commands, ("INFO", "server")])
-        if isinstance(server, Exception):
-            raise server
-        lines = server.decode().splitlines()
+            answers = await ask(connection, [*commands, ("INFO", "server")])
+        check(answers)
+        lines = answers[-1].decode().splitlines()
         self.epoch = next((line.partition(":")[2] for line in lines if line.startswith("run_id:")), "unknown")
 
     def _come_up(self) -> None:
@@ -187,9 +186,7 @@ class RedisLink:
             raise
         for call, answer in zip(calls, answers, strict=True):
             call.settle(answer)
-        errors = [answer for answer in answers if isinstance(answer, Exception)]
-        if errors:
-            raise errors[0]
+        check(answers)
 
     def _go_down(self) -> None:
         self._up.clear()
