@@ -7,11 +7,19 @@ import nh3
 from comrak import ExtensionOptions, RenderOptions, render_markdown
 
 
-def _extensions() -> ExtensionOptions:
+MOST_CELLS: Final = 5_000
+"""Cells that the tables of a text may have; beyond it they stay text. Markdown fills short rows up with empty cells,
+so that 16,000 characters could make millions."""
+
+DEEPEST: Final = 40
+"""Elements inside each other; deeper ones are left out, and their text stays."""
+
+
+def _extensions(*, table: bool) -> ExtensionOptions:
     options = ExtensionOptions()
     options.autolink = True
     options.strikethrough = True
-    options.table = True
+    options.table = table
     options.tasklist = True
     return options
 
@@ -23,7 +31,8 @@ def _rendering() -> RenderOptions:
     return options
 
 
-EXTENSIONS: Final = _extensions()
+EXTENSIONS: Final = _extensions(table=True)
+WITHOUT_TABLES: Final = _extensions(table=False)
 RENDERING: Final = _rendering()
 
 SANITISER: Final = nh3.Cleaner(
@@ -52,6 +61,8 @@ SANITISER: Final = nh3.Cleaner(
 # An image would tell a foreign server who reads the chat, and when.
 _IMAGE: Final = re.compile(r'<img src="([^"]*)" alt="([^"]*)"[^>]*/>')
 
+_PAIRED_TAG: Final = re.compile(r"<(/?)(?!(?:br|hr|img|input)\b)[a-z][^>]*>")
+
 
 def render(body: str) -> str:
     """Render Markdown (GitHub's flavour, with every line break kept) to HTML.
@@ -61,8 +72,33 @@ def render(body: str) -> str:
     :param body: the text as written.
     :return: HTML of a few harmless tags; links open elsewhere and carry no referrer.
     """
-    html = render_markdown(body, extension_options=EXTENSIONS, render_options=RENDERING)
-    return SANITISER.clean(_IMAGE.sub(_link_to_image, html))
+    extensions = EXTENSIONS if _most_cells(body) <= MOST_CELLS else WITHOUT_TABLES
+    html = render_markdown(body, extension_options=extensions, render_options=RENDERING)
+    return SANITISER.clean(_shallow(_IMAGE.sub(_link_to_image, html)))
+
+
+def _most_cells(body: str) -> int:
+    """Return more cells than the tables of a text can have: the widest row that could head one, times all lines."""
+    if "|" not in body:
+        return 0
+    lines = body.splitlines()
+    return len(lines) * max(line.count("|") + 1 for line in lines)
+
+
+def _shallow(html: str) -> str:
+    """Leave out what is nested too deeply for browsers and for the sanitiser; the renderer closes all that it opens."""
+    if html.count("<") <= 2 * DEEPEST:
+        return html
+    depth = 0
+
+    def keep(tag: re.Match[str]) -> str:
+        nonlocal depth
+        depth += 0 if tag[1] else 1
+        kept = tag[0] if depth <= DEEPEST else ""
+        depth -= 1 if tag[1] else 0
+        return kept
+
+    return _PAIRED_TAG.sub(keep, html)
 
 
 def _link_to_image(image: re.Match[str]) -> str:
