@@ -6,7 +6,6 @@ from typing import Final
 import nh3
 from comrak import ExtensionOptions, RenderOptions, render_markdown
 
-
 MOST_CELLS: Final = 5_000
 """Cells that the tables of a text may have; beyond it they stay text. Markdown fills short rows up with empty cells,
 so that 16,000 characters could make millions."""

@@ -11,7 +11,31 @@ from services.markdown import DEEPEST, MOST_CELLS, render
 LONGEST = 16_000
 VOID = {"br", "hr", "img", "input"}
 HARMLESS = VOID - {"img"} | set(
-    "a blockquote code del em h1 h2 h3 h4 h5 h6 li ol p pre strong table tbody td th thead tr ul".split()
+    [
+        "a",
+        "blockquote",
+        "code",
+        "del",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "strong",
+        "table",
+        "tbody",
+        "td",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
 )
 
 
