@@ -256,9 +256,7 @@ async def test_after_kill_9_of_parley_the_next_start_ends_the_orphan_and_keeps_i
     assert alive(server_pid(data))
 
 
-async def test_after_kill_9_of_parley_and_the_server_the_next_start_recovers(
-    start: Start, data: Path
-) -> None:
+async def test_after_kill_9_of_parley_and_the_server_the_next_start_recovers(start: Start, data: Path) -> None:
     await kill_after_start(data)
     for pid in processes_in(data / "postgres"):
         os.kill(pid, signal.SIGKILL)
@@ -284,17 +282,13 @@ async def test_an_orphan_in_a_deep_folder_is_found_again(start: Start, data: Pat
     assert await query(await start(deep), "SELECT word FROM kept") == "committed"
 
 
-@pytest.mark.parametrize(
-    "name", ["with spaces", 'it\'s "quoted" $HOME `x` \\', "größer 日本", "a,b:c?d&e=%20#f"]
-)
+@pytest.mark.parametrize("name", ["with spaces", 'it\'s "quoted" $HOME `x` \\', "größer 日本", "a,b:c?d&e=%20#f"])
 async def test_a_data_folder_may_have_an_odd_name(start: Start, tmp_path: Path, name: str) -> None:
     url = await start(tmp_path / name)
     assert await query(url, "SELECT 1") == 1
 
 
-async def test_a_url_for_a_deep_folder_works_in_a_child_process(
-    start: Start, data: Path, tmp_path: Path
-) -> None:
+async def test_a_url_for_a_deep_folder_works_in_a_child_process(start: Start, data: Path, tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["folder"] * 20)
     deep.parent.mkdir(parents=True)
     data.rename(deep)
@@ -304,9 +298,7 @@ async def test_a_url_for_a_deep_folder_works_in_a_child_process(
     assert await child.wait() == 0
 
 
-async def test_killed_while_initdb_runs_the_next_start_makes_a_whole_cluster(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_killed_while_initdb_runs_the_next_start_makes_a_whole_cluster(start: Start, tmp_path: Path) -> None:
     with host(tmp_path):
         await until((tmp_path / "postgres.new/base/1").exists)
     assert not (tmp_path / "postgres").exists()
@@ -323,9 +315,7 @@ async def test_killed_with_initdb_the_next_start_makes_a_whole_cluster(start: St
     assert await query(await start(tmp_path), "SELECT 1") == 1
 
 
-async def test_a_cancelled_start_leaves_nothing_running_and_can_be_repeated(
-    start: Start, tmp_path: Path
-) -> None:
+async def test_a_cancelled_start_leaves_nothing_running_and_can_be_repeated(start: Start, tmp_path: Path) -> None:
     starting = asyncio.create_task(start(tmp_path))
     await until((tmp_path / "postgres.new/base").exists)
     starting.cancel()
@@ -334,9 +324,7 @@ async def test_a_cancelled_start_leaves_nothing_running_and_can_be_repeated(
     assert await query(await start(tmp_path), "SELECT 1") == 1
 
 
-async def test_a_stale_pid_file_does_not_make_it_take_a_stranger_for_its_server(
-    start: Start, data: Path
-) -> None:
+async def test_a_stale_pid_file_does_not_make_it_take_a_stranger_for_its_server(start: Start, data: Path) -> None:
     owner = (data / "postgres").stat()
     with subprocess.Popen(["sleep", "60"], user=owner.st_uid if AS_ROOT else None, cwd="/") as stranger:
         lines = [str(stranger.pid), "/proc/self/cwd", "1700000000", "5432", ".", "", "1 1", "ready   ", ""]
@@ -361,9 +349,7 @@ async def test_a_half_written_cluster_is_refused_and_left_alone(start: Start, tm
     assert (tmp_path / "postgres/base").exists()
 
 
-async def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(
-    start: Start, data: Path
-) -> None:
+async def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(start: Start, data: Path) -> None:
     (data / "postgres.log").write_text("of an earlier start\n")
     with (data / "postgres/postgresql.conf").open("a") as settings:
         settings.write("no_such_setting = 1\n")
@@ -487,9 +473,7 @@ if AS_ROOT:  # only root can become another user to try these
         with acting_as(path.stat().st_uid):
             assert first_reply(path).startswith(b"R")
 
-    async def test_a_cluster_restored_by_root_is_given_back_to_the_system_user(
-        start: Start, data: Path
-    ) -> None:
+    async def test_a_cluster_restored_by_root_is_given_back_to_the_system_user(start: Start, data: Path) -> None:
         assert (data / "postgres").stat().st_uid == 0
         await start(data)
         assert (data / "postgres").owner() == postgres_wheel.SYSTEM_USER
