@@ -85,7 +85,7 @@ def _most_cells(body: str) -> int:
 
 
 def _shallow(html: str) -> str:
-    """Leave out what is nested too deeply for browsers and for the sanitiser; the renderer closes all that it opens."""
+    """Leave out what is nested too deeply for browsers; the renderer closes all that it opens."""
     if html.count("<") <= 2 * DEEPEST:
         return html
     depth = 0

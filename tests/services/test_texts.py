@@ -9,7 +9,9 @@ def test_a_user_name_is_of_lower_case_letters_digits_and_three_signs(name: str) 
     assert clean_username(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "ab", "a" * 33, "Ann", "a b c", "änn", "ann\n", "ann\x00", "a/b/c", "１２３"])
+@pytest.mark.parametrize(
+    "name", ["", "ab", "a" * 33, "Ann", "a b c", "änn", "ann\n", "ann\x00", "a/b/c", "\uff11\uff12\uff13"]
+)
 def test_any_other_user_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         clean_username(name)
