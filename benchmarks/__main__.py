@@ -1,0 +1,110 @@
+"""``python -m benchmarks``: all figures in one table, in less than 90 seconds."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import connecting, fan_out, page, sends, starting
+from benchmarks.figures import Figure, table
+from benchmarks.load import Load
+from benchmarks.machine import describe, on_load_cpu
+from benchmarks.servers import Running, bare_broadcast, parley
+from benchmarks.stage import Stage, prepare
+
+SMALL, LARGE = 200, 1000
+"""Receivers."""
+
+SENDERS = 50
+SECONDS = 2.5
+"""Seconds that one measurement under load lasts."""
+
+PAGE_LOADS = 100
+PACE = 20.0
+"""Sends a second while latency is measured."""
+
+PARTS = ("start", "reference", "page", "sends", "fan-out")
+
+
+def reference() -> list[Figure]:
+    """Measure the bare server."""
+    name = "websockets broadcast()"
+    with bare_broadcast() as server:
+        load = Load(server.ws_url)
+        load.connect([""] * SMALL, greeted=False)
+        figures = fan_out.measure_latency(name, load, None, per_second=PACE, seconds=SECONDS)
+        figures += fan_out.measure_cost(name, server, load, None, in_flight=8, seconds=SECONDS)
+        figures += connecting.measure(name, server, load, [""] * (LARGE - SMALL), greeted=False)
+        figures += fan_out.measure_cost(name, server, load, None, in_flight=1, seconds=SECONDS)
+        figures += fan_out.measure_cost(name, server, load, None, in_flight=8, seconds=SECONDS)
+        load.close()
+    return figures
+
+
+def many_chats(server: Running, stage: Stage) -> list[Figure]:
+    """Measure Parley with each sender in a chat of their own."""
+    load = Load(server.ws_url)
+    load.connect([stage.loners[0].token])
+    figures = sends.measure(server, load, stage.cells, in_flight=1, seconds=SECONDS, goals=(None, 1.0))
+    load.connect([guest.token for guest in stage.loners[1:]])
+    load.settle(1.0)
+    figures += sends.measure(server, load, stage.cells, in_flight=1, seconds=SECONDS, goals=(6000.0, 8.0))
+    figures += sends.measure(server, load, stage.cells, in_flight=8, seconds=SECONDS, goals=(8000.0, 50.0))
+    load.close()
+    return figures
+
+
+def large_chats(server: Running, stage: Stage) -> list[Figure]:
+    """Measure Parley with everybody in one chat."""
+    name, tokens = "Parley", [guest.token for guest in stage.crowd]
+    load = Load(server.ws_url)
+    load.connect(tokens[:SMALL])
+    load.settle(connecting.QUIET)
+    corner, room = stage.corner, stage.room
+    figures = fan_out.measure_latency(name, load, corner, per_second=PACE, seconds=SECONDS, goals=(2.3, 4.5))
+    figures += fan_out.measure_cost(name, server, load, corner, in_flight=8, seconds=SECONDS)
+    figures += connecting.measure(name, server, load, tokens[SMALL:], greeted=True, goal=20.0)
+    figures += fan_out.measure_cost(name, server, load, room, in_flight=1, seconds=SECONDS, goal=7.0)
+    figures += fan_out.measure_cost(name, server, load, room, in_flight=8, seconds=SECONDS, goal=1.8)
+    load.close()
+    return figures
+
+
+def run(parts: list[str]) -> list[Figure]:
+    """Measure what is asked for, on data of its own."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="parley-benchmark-") as folder:
+        if "start" in parts:
+            figures += starting.measure(Path(folder, "empty"))
+        data = Path(folder, "data")
+        stage = prepare(data, crowd=LARGE, corner=SMALL, loners=SENDERS)
+        with on_load_cpu():
+            if "reference" in parts:
+                figures += reference()
+            if "page" in parts:
+                # In a process of its own: what others gave back would hide what a page takes.
+                with parley(data, stage.secret) as server:
+                    figures += asyncio.run(page.measure(server, stage, loads=PAGE_LOADS))
+            if {"sends", "fan-out"} & set(parts):
+                with parley(data, stage.secret) as server:
+                    figures += many_chats(server, stage) if "sends" in parts else []
+                    figures += large_chats(server, stage) if "fan-out" in parts else []
+    return figures
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"what to measure, of: {', '.join(PARTS)} (all)")
+    parser.add_argument("--repeat", type=int, default=1, help="runs, whose medians are shown (1)")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    print(describe(), flush=True)
+    print(table([run(chosen.parts or list(PARTS)) for _ in range(chosen.repeat)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

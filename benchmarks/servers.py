@@ -1,0 +1,94 @@
+"""The servers under measurement, each a process of its own on the loopback address."""
+
+import asyncio
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import ROOT, CpuTime, cpu_time, memory, on_server_cpu
+from tests.support.processes import free_port
+from tests.support.server import ParleyServer
+
+READY_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that takes connections.
+
+    :param url: its address for HTTP. :param ws_url: its WebSocket. :param pid: its process.
+    """
+
+    url: str
+    ws_url: str
+    pid: int
+
+    @property
+    def cpu(self) -> CpuTime:
+        """The processor time that it has used."""
+        return cpu_time(self.pid)
+
+    @property
+    def memory(self) -> int:
+        """The bytes of memory that it holds, its database not included."""
+        return memory(self.pid)
+
+
+@contextmanager
+def parley(data: Path, secret: str) -> Iterator[Running]:
+    """Run Parley with its embedded PostgreSQL, both on the server's processor, without rate limits.
+
+    :param data: its data folder. :param secret: what sessions are signed with.
+    """
+    server = ParleyServer(data, {"PARLEY_SECRET": secret})
+    try:
+        with on_server_cpu():
+            server.launch()
+        until_page(f"{server.url}/health/ready")
+        yield Running(server.url, server.ws_url, server.pid)
+        asyncio.run(server.stop())
+    finally:
+        asyncio.run(server.clean_up())
+
+
+@contextmanager
+def bare_broadcast() -> Iterator[Running]:
+    """Run the reference: a server that sends what one client sent to all clients, and does nothing else."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.bare_broadcast", str(port)]
+    with on_server_cpu():
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield Running(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/", process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def until_page(url: str) -> None:
+    """Ask for a page until it comes.
+
+    :raises TimeoutError: it does not come in time.
+    """
+    deadline = time.monotonic() + READY_WITHIN
+    while not _answers(url):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{url} did not answer within {READY_WITHIN:g} s")
+        time.sleep(0.01)
+
+
+def _answers(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=READY_WITHIN) as answer:
+            return bool(answer.read())
+    except (urllib.error.URLError, ConnectionError):
+        return False
