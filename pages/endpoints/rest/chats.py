@@ -18,7 +18,7 @@ router = APIRouter(prefix="/chats", tags=["chats"])
 
 LARGEST_SEQ = 2**63 - 1
 
-Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ)]
+Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ, strict=True)]
 
 
 class NewChat(Input):

@@ -20,8 +20,8 @@ router = APIRouter(prefix="/invites", tags=["invitations"])
 class NewInvite(Input):
     """How long an invitation holds, and how many it admits."""
 
-    expires_in: Annotated[int, Field(examples=[86400], description="seconds, at most a year")]
-    uses: Annotated[int, Field(examples=[1], description="1 to 10,000")]
+    expires_in: Annotated[int, Field(strict=True, examples=[86400], description="seconds, at most a year")]
+    uses: Annotated[int, Field(strict=True, examples=[1], description="1 to 10,000")]
 
 
 @dataclass(frozen=True, slots=True)
