@@ -126,7 +126,7 @@ async def get(tx: Transaction, *, actor: UUID, user_id: UUID) -> views.User:
 
 
 async def search(tx: Transaction, *, actor: UUID, query: str, limit: int = 50) -> list[views.User]:
-    """Find people by the beginning of a word of their name; an empty query finds the first by name.
+    """Find people by a part of their user name or display name; an empty query finds the first by name.
 
     :param query: at most 200 characters. :return: at most ``limit`` people; administrators see who administers.
     :raises ValidationFailed: the query is too long.

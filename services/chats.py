@@ -131,7 +131,7 @@ async def ids_of(tx: Transaction, *, user_id: UUID) -> list[UUID]:
 async def seqs_of(tx: Transaction, *, chat_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return the current number of each of these chats."""
     rows = await tx.session.execute(select(models.Chat.id, models.Chat.seq).where(models.Chat.id.in_(chat_ids)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _refuse_closed(chat: models.Chat) -> None:

@@ -50,4 +50,4 @@ async def of_members(tx: Transaction, *, chat_id: UUID) -> dict[UUID, int]:
     rows = await tx.session.execute(
         select(member.user_id, member.read_seq).where(member.chat_id == chat_id, member.left_at.is_(None))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())

@@ -173,9 +173,7 @@ def _hash(secret: str) -> bytes:
 
 async def _end_where(tx: Transaction, *conditions: Any) -> bool:
     row = models.Session
-    ended = (
-        (await tx.session.execute(delete(row).where(*conditions).returning(row.id, row.secret_hash))).tuples().all()
-    )
+    ended = (await tx.session.execute(delete(row).where(*conditions).returning(row.id, row.secret_hash))).all()
     for session_id, secret_hash in ended:
         tx.end_session(session_id, session_key(secret_hash))
     return bool(ended)

@@ -33,8 +33,9 @@ async def migrated_database(postgres_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 async def parley(migrated_database: str) -> AsyncIterator[Parley]:
-    """A running node that tests share; each test makes people and chats of its own."""
-    node = Parley(settings_of(migrated_database), migrated_database)
+    """A running node that tests share; each test makes people, chats and addresses of its own."""
+    low_limits = {"sign_ups_per_hour": 2, "failed_sign_ins_per_hour": 4, "failed_sign_ins_per_account": 2}
+    node = Parley(settings_of(migrated_database, **low_limits), migrated_database)
     try:
         await node.start()
         yield node
