@@ -139,7 +139,6 @@ class RedisBus:
         self.publish(BEATS, msgspec.msgpack.encode(beat))
 
     def _join(self) -> None:
-        self._peers.deaf(now=time.monotonic())
         self._publish_beat(leaving=False)
         self._heal()
 

@@ -62,11 +62,9 @@ class RedisCache(Tally):
     async def get(self, key: str) -> bytes | Lease:
         """The value, or on a miss the lease to fill it with, which is empty where Redis does not answer."""
         found, value = 0, b""
-        if not self._outdated:
-            with suppress(RedisDown):
-                found, value = await self._get(self._names(key), [secrets.token_bytes(8), LEASE_MILLISECONDS])
-        # An invalidation may have failed while this answer was on its way.
-        if found and not self._outdated:
+        with suppress(RedisDown):
+            found, value = await self._get(self._names(key), [secrets.token_bytes(8), LEASE_MILLISECONDS])
+        if found and not self._missed and not self._emptying:
             self.hit(key)
             return value
         self.miss(key)
@@ -74,10 +72,9 @@ class RedisCache(Tally):
 
     async def fill(self, key: str, lease: Lease, value: bytes, *, ttl: float) -> None:
         """Store ``value`` for ``ttl`` seconds, unless the key was invalidated since the lease was given."""
-        if not lease.token or self._outdated:
-            return
-        with suppress(RedisDown):
-            await self._fill(self._names(key), [lease.token, value, max(1, round(ttl * 1000))])
+        if lease.token:
+            with suppress(RedisDown):
+                await self._fill(self._names(key), [lease.token, value, max(1, round(ttl * 1000))])
 
     async def invalidate(self, *keys: str) -> None:
         """Remove the values of ``keys`` and all leases for them, now or as soon as Redis is back."""
@@ -88,10 +85,6 @@ class RedisCache(Tally):
         removed.add_done_callback(partial(self._note_removal, keys))
         with suppress(RedisDown):
             await asyncio.shield(removed)
-
-    @property
-    def _outdated(self) -> bool:
-        return self._emptying or bool(self._missed)
 
     def _names(self, key: str) -> list[str]:
         name = f"{PREFIX}{self._link.epoch}:{key}"

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import pytest
 from prometheus_client import REGISTRY
 
 from services.bus import Bus, LocalBus
-from services.redis_bus import RedisBus
+from services.redis_bus import HEAL_DELAY, RedisBus
 from services.redis_link import RedisLink
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -53,6 +54,48 @@ class Node:
         self.heals += 1
 
 
+class StallingProxy:
+    """Stands between a node and Redis; a connection may hang while the others work."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._flows: list[asyncio.Event] = []
+        self._ends = AsyncExitStack()
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self._ends.push_async_callback(server.wait_closed)
+        self._ends.callback(server.close)
+        self.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._ends.aclose()
+
+    def stall(self, number: int) -> None:
+        """Let nothing through any more on this connection, counted from 0 in the order of their beginnings."""
+        self._flows[number].clear()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        flow = asyncio.Event()
+        flow.set()
+        self._flows.append(flow)
+        redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        pumps = [self._pump(reader, redis_writer, flow), self._pump(redis_reader, writer, flow)]
+        tasks = [asyncio.create_task(pump) for pump in pumps]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        writer.close()
+        redis_writer.close()
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, flow: asyncio.Event) -> None:
+        while data := await source.read(65536):
+            await flow.wait()
+            target.write(data)
+
+
 NewNode = Callable[..., Awaitable[Node]]
 
 
@@ -81,11 +124,11 @@ async def two(new_node: NewNode) -> tuple[Node, Node]:
 
 
 async def settled(node: Node) -> None:
-    """Wait until the node has heard two more beats of its own, and so has gathered its losses."""
+    """Let as much time pass as the node takes to hear all others and to heal what it missed of them."""
     heals = -1
     while heals != node.heals:
         heals = node.heals
-        await asyncio.sleep(2 * BEAT)
+        await asyncio.sleep(2 * BEAT + HEAL_DELAY)
 
 
 @pytest.fixture
@@ -210,6 +253,19 @@ async def test_a_redis_that_hangs_is_noticed_and_holds_nobody_up(redis: RedisSer
     here.bus.publish("chat", b"after")
     await eventually(lambda: ("chat", b"after") in there.heard)
     assert len(there.heard) == len(set(there.heard))
+
+
+@pytest.mark.parametrize("stalled", ["listener", "publisher"])
+async def test_a_single_connection_that_hangs_is_noticed(redis: RedisServer, new_node: NewNode, stalled: str) -> None:
+    async with StallingProxy(redis.port) as proxy:
+        here, there = Node(proxy.url), await new_node()
+        await here.bus.start()
+        proxy.stall(["listener", "publisher"].index(stalled))
+        await eventually(lambda: not here.bus.connected, within=20 * BEAT)
+        await eventually(lambda: here.bus.connected)
+        there.bus.publish("chat", b"1")
+        await eventually(lambda: ("chat", b"1") in here.heard)
+        await here.bus.stop()
 
 
 async def test_beyond_its_bound_the_oldest_messages_are_dropped_and_others_learn_of_it(

@@ -189,6 +189,17 @@ async def test_two_nodes_limit_through_redis_as_one_does_in_memory(
             await model.give_back(key, SLOW)
 
 
+async def test_what_another_node_used_up_takes_nothing_here(
+    links: tuple[RedisRateLimiter, RedisRateLimiter], key: str
+) -> None:
+    here, there = links
+    rate = Rate(2, 36_000)
+    assert [await here.take(key, rate) for _ in range(2)] == [0.0, 0.0]
+    assert all([await there.take(key, rate) > 0 for _ in range(3)])
+    await here.give_back(key, rate)
+    assert await there.take(key, rate) == 0.0
+
+
 async def test_redis_forgets_a_key_that_has_settled(redis_url: str, key: str) -> None:
     link = RedisLink(redis_url)
     limiter = RedisRateLimiter(link)
