@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -20,11 +21,12 @@ STOPPED_WITHIN = 20.0
 class ParleyServer:
     """`app.py` on a free port of the loopback address, with rate limits off unless its settings say on."""
 
-    def __init__(self, data: Path, settings: dict[str, str]) -> None:
+    def __init__(self, data: Path, settings: dict[str, str], *, program: Sequence[str] = ("app.py",)) -> None:
         """Only prepare it: `start` starts it.
 
         :param data: its data folder, made when missing.
         :param settings: environment variables, which win over what is set here.
+        :param program: what Python is given to run, such as a profiler before `app.py`.
         """
         self.data = data
         self.port = int(settings.get("PARLEY_PORT", free_port()))
@@ -36,6 +38,7 @@ class ParleyServer:
             "PARLEY_PORT": str(self.port),
             "PARLEY_LIMITS": "off",
         } | settings
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,11 +58,12 @@ class ParleyServer:
 
     def launch(self) -> None:
         """Start it without waiting for anything: for settings that it should refuse."""
-        foreign = ("PARLEY_", "DATABASE_URL", "REDIS_URL", "NICEGUI_")
+        # Without compiled modules every start would take seconds of processor time to compile all that it imports.
+        foreign = ("PARLEY_", "DATABASE_URL", "REDIS_URL", "NICEGUI_", "PYTHONDONTWRITEBYTECODE")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=environment | self._settings, stdout=log, stderr=log
+                [sys.executable, *self._program], cwd=ROOT, env=environment | self._settings, stdout=log, stderr=log
             )
 
     async def stop(self, sent: signal.Signals = signal.SIGTERM) -> None:
