@@ -123,6 +123,7 @@ class Hub:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.on_joining: Callable[[UUID, tuple[UUID, ...]], None] = lambda _chat_id, _user_ids: None
         self.on_joined: Callable[[UUID, tuple[UUID, ...]], None] = lambda _chat_id, _user_ids: None
         self._seats: dict[UUID, set[Seat]] = {}
         self._streams: dict[UUID, Stream] = {}
@@ -220,6 +221,8 @@ class Hub:
 
     def announce(self, announcement: Announcement) -> None:
         """Take an announcement from this node or another and deliver it when its turn comes."""
+        if announcement.joined:
+            self.on_joining(announcement.chat_id, announcement.joined)
         stream = self._streams.get(announcement.chat_id)
         if stream is None:
             if not any(user_id in self._seats for user_id in announcement.joined):

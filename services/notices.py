@@ -39,14 +39,9 @@ class Notices:
 
     def typed(self, typed: Typed) -> None:
         """Show the others that someone is typing, unless they were told less than 2 s ago."""
-        now, key = time.monotonic(), (typed.chat_id, typed.user_id)
-        if now - self._typed.get(key, -TYPING_EVERY) < TYPING_EVERY:
-            return
-        if len(self._typed) >= MOST_TYPING:
-            self._typed = {known: at for known, at in self._typed.items() if now - at < TYPING_EVERY}
-        self._typed[key] = now
-        self._show_typing(typed)
-        self._bus.publish(TYPING_TOPIC, events.pack(typed))
+        if time.monotonic() - self._typed.get((typed.chat_id, typed.user_id), -TYPING_EVERY) >= TYPING_EVERY:
+            self._show_typing(typed)
+            self._bus.publish(TYPING_TOPIC, events.pack(typed))
 
     def moved_read(self, moved: ReadMoved) -> None:
         """Tell a chat soon that someone's read mark moved."""
@@ -59,6 +54,11 @@ class Notices:
             self._flushing.cancel()
 
     def _show_typing(self, typed: Typed) -> None:
+        # What other nodes tell counts too: someone may type at two devices, on two nodes.
+        now = time.monotonic()
+        if len(self._typed) >= MOST_TYPING:
+            self._typed = {known: at for known, at in self._typed.items() if now - at < TYPING_EVERY}
+        self._typed[typed.chat_id, typed.user_id] = now
         frame = frames.encode(frames.TypingNotice(chat_id=typed.chat_id, user_id=typed.user_id))
         self._hub.send_to_chat(typed.chat_id, frame, except_user=typed.user_id)
 

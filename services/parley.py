@@ -73,6 +73,7 @@ class Parley:
         self.draining = False
         self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.hub.on_joining = self.presence.joining
         self.hub.on_joined = self._meet
         self.bus.subscribe(CHAT_TOPIC, lambda payload: self.hub.announce(events.unpack_announcement(payload)))
         self.bus.on_reconnect(lambda: self.spawn(self._heal()))

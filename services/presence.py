@@ -6,6 +6,7 @@ concerns without asking the database.
 
 import asyncio
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -32,6 +33,14 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     chat_ids: list[UUID]
 
 
+@dataclass(slots=True)
+class _Going:
+    """Someone whose last connection ended a moment ago, and the chats that will be told."""
+
+    timer: asyncio.TimerHandle
+    chat_ids: set[UUID]
+
+
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Change).decode
 
@@ -47,7 +56,7 @@ class Presence:
         self._bus = bus
         self._nodes: dict[UUID, set[str]] = {}
         self._pending: dict[UUID, dict[UUID, bool]] = {}
-        self._going: dict[UUID, asyncio.TimerHandle] = {}
+        self._going: dict[UUID, _Going] = {}
         self._flushing: asyncio.TimerHandle | None = None
         bus.subscribe(TOPIC, self._hear)
         bus.on_node_found(self._introduce_to)
@@ -60,7 +69,7 @@ class Presence:
     def came(self, seat: Seat) -> None:
         """Note a connection that has its seat."""
         if going := self._going.pop(seat.user_id, None):
-            going.cancel()
+            going.timer.cancel()
         self._note(Change(self._bus.node_id, seat.user_id, True, list(seat.chats)), publish=True)
 
     def went(self, seat: Seat, chat_ids: Iterable[UUID]) -> None:
@@ -70,7 +79,14 @@ class Presence:
         """
         user_id = seat.user_id
         if not self._hub.seats_of(user_id) and user_id not in self._going:
-            self._going[user_id] = asyncio.get_running_loop().call_later(GRACE, self._gone, user_id, list(chat_ids))
+            timer = asyncio.get_running_loop().call_later(GRACE, self._gone, user_id)
+            self._going[user_id] = _Going(timer, set(chat_ids))
+
+    def joining(self, chat_id: UUID, user_ids: Iterable[UUID]) -> None:
+        """Note who joins a chat: those who are on the point of going offline go offline there too."""
+        for user_id in user_ids:
+            if user_id in self._going:
+                self._going[user_id].chat_ids.add(chat_id)
 
     def meet(self, chat_id: UUID, *, joined: Collection[UUID], member_ids: Collection[UUID]) -> None:
         """Make those who joined a chat and those who are in it known to each other."""
@@ -84,13 +100,15 @@ class Presence:
 
     def stop(self) -> None:
         """End the timers."""
-        for timer in [*self._going.values(), *([self._flushing] if self._flushing else [])]:
-            timer.cancel()
+        for going in self._going.values():
+            going.timer.cancel()
+        if self._flushing is not None:
+            self._flushing.cancel()
 
-    def _gone(self, user_id: UUID, chat_ids: list[UUID]) -> None:
-        del self._going[user_id]
+    def _gone(self, user_id: UUID) -> None:
+        going = self._going.pop(user_id)
         if not self._hub.seats_of(user_id):
-            self._note(Change(self._bus.node_id, user_id, False, chat_ids), publish=True)
+            self._note(Change(self._bus.node_id, user_id, False, list(going.chat_ids)), publish=True)
 
     def _hear(self, payload: bytes) -> None:
         self._note(_unpack(payload), publish=False)

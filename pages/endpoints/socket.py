@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
+from functools import partial
 from uuid import UUID
 
 from starlette.requests import HTTPConnection
@@ -140,13 +142,16 @@ class SocketClient:
 
     def _line_up(self, request: Request) -> None:
         """Let requests to one chat take effect in their order; those to others need not wait for them."""
-        chat_id = getattr(request, "chat_id", None)
-        before = [lane for lane in self._lanes.values() if isinstance(request, frames.Sync)]
-        if (last := self._lanes.get(chat_id)) is not None:
-            before.append(last)
+        chat_ids = _concerned(request)
+        before = [self._lanes[chat_id] for chat_id in chat_ids if chat_id in self._lanes]
         task = asyncio.get_running_loop().create_task(self._answer(request, before))
-        self._lanes[chat_id] = task
-        task.add_done_callback(lambda done: self._lanes.pop(chat_id) if self._lanes.get(chat_id) is done else None)
+        self._lanes |= dict.fromkeys(chat_ids, task)
+        task.add_done_callback(partial(self._clear_lanes, chat_ids))
+
+    def _clear_lanes(self, chat_ids: Collection[UUID | None], done: asyncio.Task[None]) -> None:
+        for chat_id in chat_ids:
+            if self._lanes.get(chat_id) is done:
+                del self._lanes[chat_id]
 
     async def _answer(self, request: Request, before: list[asyncio.Task[None]]) -> None:
         try:
@@ -164,6 +169,13 @@ class SocketClient:
 
     def _fail(self, error: ParleyError, text: str = "") -> None:
         self.send(frames.encode(frames.Error.of(error, frames.request_id(text))))
+
+
+def _concerned(request: Request) -> Collection[UUID | None]:
+    """Return the chats whose order a request keeps; None stands for those about no chat."""
+    if isinstance(request, frames.Sync):
+        return request.chats or (None,)
+    return (getattr(request, "chat_id", None),)
 
 
 async def refuse(send: Send, error: ParleyError) -> None:

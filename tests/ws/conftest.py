@@ -11,18 +11,20 @@ from tests.support.server import ParleyServer
 Nodes = tuple[ParleyServer, ParleyServer]
 
 SEND_BUFFER = 128 * 1024
+SYNC_CHANGES = 60
 
 
 @pytest.fixture(scope="session")
 async def limited(
     postgres_url: str, redis_url: str, served: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ParleyServer]:
-    """A running Parley whose limits are on; all are the default ones but that of sign-ups and of unsent bytes."""
+    """A running Parley whose limits are on; some are lower than by default."""
     settings = {
         "DATABASE_URL": await create_database(postgres_url),
         "PARLEY_LIMITS": "on",
         "PARLEY_SIGN_UPS_PER_HOUR": "10000",
         "PARLEY_MAX_SEND_BUFFER_BYTES": str(SEND_BUFFER),
+        "PARLEY_MAX_SYNC_CHANGES": str(SYNC_CHANGES),
     } | ({"REDIS_URL": redis_url} if served else {})
     async with AsyncExitStack() as ends:
         node = await _start(ends, ParleyServer(tmp_path_factory.mktemp("limited") / "data", settings))

@@ -1,5 +1,6 @@
 """What the tests of `/ws` look for in frames."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,18 @@ async def hears(sockets: Iterable[Socket], chat_id: str, *, after: int, upto: in
     for socket in sockets:
         await eventually(lambda socket=socket: numbers(socket, chat_id)[-1:] == [upto], within=within)  # type: ignore[misc]
         assert numbers(socket, chat_id) == list(range(after + 1, upto + 1))
+
+
+async def told(socket: Socket, *, online: str = "", offline: str = "", within: float = 5.0) -> Frame:
+    """Wait for the `presence` that names someone, and take it.
+
+    :param online: who it must name as online. :param offline: or as offline.
+    """
+    async with asyncio.timeout(within):
+        while True:
+            frame = await socket.expect("presence", within=within)
+            if online in frame["online"] or offline in frame["offline"]:
+                return frame
 
 
 def own_chat(socket: Socket, chat_id: str) -> dict[str, Any]:
