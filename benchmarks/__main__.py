@@ -25,6 +25,7 @@ PACE = 20.0
 """Sends a second while latency is measured."""
 
 PARTS = ("start", "reference", "page", "sends", "fan-out")
+PROFILED = ("page", "sends", "fan-out")
 
 
 def reference() -> list[Figure]:
@@ -71,25 +72,27 @@ def large_chats(server: Running, stage: Stage) -> list[Figure]:
     return figures
 
 
-def run(parts: list[str]) -> list[Figure]:
+def run(parts: list[str], *, profiled: bool) -> list[Figure]:
     """Measure what is asked for, on data of its own."""
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parley-benchmark-") as folder:
         if "start" in parts:
             figures += starting.measure(Path(folder, "empty"))
-        data = Path(folder, "data")
+        data, profile = Path(folder, "data"), Path(folder, "profile") if profiled else None
         stage = prepare(data, crowd=LARGE, corner=SMALL, loners=SENDERS)
         with on_load_cpu():
             if "reference" in parts:
                 figures += reference()
             if "page" in parts:
                 # In a process of its own: what others gave back would hide what a page takes.
-                with parley(data, stage.secret) as server:
+                with parley(data, stage.secret, profile=profile) as server:
                     figures += asyncio.run(page.measure(server, stage, loads=PAGE_LOADS))
             if {"sends", "fan-out"} & set(parts):
-                with parley(data, stage.secret) as server:
+                with parley(data, stage.secret, profile=profile) as server:
                     figures += many_chats(server, stage) if "sends" in parts else []
                     figures += large_chats(server, stage) if "fan-out" in parts else []
+        if profile:
+            print(profile.read_text())
     return figures
 
 
@@ -98,11 +101,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"what to measure, of: {', '.join(PARTS)} (all)")
     parser.add_argument("--repeat", type=int, default=1, help="runs, whose medians are shown (1)")
+    parser.add_argument("--profile", action="store_true", help="show where the server's time goes in one part")
     chosen = parser.parse_args()
-    if unknown := set(chosen.parts) - set(PARTS):
+    parts = chosen.parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
+    if chosen.profile and (len(parts) > 1 or parts[0] not in PROFILED):
+        parser.error(f"a profile is of one part: {', '.join(PROFILED)}")
     print(describe(), flush=True)
-    print(table([run(chosen.parts or list(PARTS)) for _ in range(chosen.repeat)]))
+    print(table([run(parts, profiled=chosen.profile) for _ in range(chosen.repeat)]))
     return 0
 
 

@@ -41,12 +41,14 @@ class Running:
 
 
 @contextmanager
-def parley(data: Path, secret: str) -> Iterator[Running]:
+def parley(data: Path, secret: str, *, profile: Path | None = None) -> Iterator[Running]:
     """Run Parley with its embedded PostgreSQL, both on the server's processor, without rate limits.
 
     :param data: its data folder. :param secret: what sessions are signed with.
+    :param profile: where to leave a profile.
     """
-    server = ParleyServer(data, {"PARLEY_SECRET": secret})
+    program = ("-m", "benchmarks.profiled", str(profile)) if profile else ("app.py",)
+    server = ParleyServer(data, {"PARLEY_SECRET": secret}, program=program)
     try:
         with on_server_cpu():
             server.launch()
