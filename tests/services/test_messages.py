@@ -8,7 +8,6 @@ from services import chats, members, messages, reactions
 from services.errors import ChatClosed, Forbidden, NotFound, ValidationFailed
 from tests.support.actor import Actor
 
-
 CHANGES: list[tuple[str, Any, dict[str, Any]]] = [
     ("author", messages.edit, {"body": "new"}),
     ("other", reactions.add, {"emoji": "👍"}),
