@@ -42,8 +42,8 @@ class RedisCache(Tally):
     older data, starts empty, because the server's run is part of each key.
 
     What remains: while one node is cut off, others that still reach Redis may be given what it could not
-    remove, for at most the ``ttl`` of the entry, and so if the node dies before it is back. Give entries
-    that grant a right a ``ttl`` of seconds.
+    remove, for at most the ``ttl`` of the entry; the same if a node dies between its commit and the removal.
+    Give entries that grant a right a ``ttl`` of seconds.
 
     :param max_missed: keys remembered while Redis is away; beyond it the whole cache is emptied on return.
     """
