@@ -8,7 +8,8 @@ takes the lease away, so that a slow reader never stores what was outdated befor
         value = ...  # read what is committed now, in a snapshot that is not older than the lease
         await cache.fill(key, found, value, ttl=60)
 
-Writers invalidate after their commit and before they announce it. Keys look like ``kind:id``; hits and misses are counted by kind.
+Writers invalidate after their commit and before they announce it. Keys look like ``kind:id``; hits and misses
+are counted by kind.
 """
 
 import time
