@@ -35,15 +35,15 @@ async def search(
     :raises ParleyError: an argument is outside its limits, or not a member of ``chat_id``.
     """
     check_limit(tx, limit)
-    words = _WORD.findall(clean_line("q", query, longest=tx.settings.max_search_length))
+    wanted_text = _tsquery(clean_line("q", query, longest=tx.settings.max_search_length))
     if chat_id is not None:
         await enter(tx, actor=actor, chat_id=chat_id)
     if isinstance(before, int) and chat_id is None:
         raise ValidationFailed("before", "a number needs a chat_id; without one, give a time")
-    if not words:
+    if not wanted_text:
         return [], False
     message, member = models.Message, models.Member
-    wanted = func.to_tsquery(text("'simple'"), " & ".join(f"'{word}':*" for word in words))
+    wanted = func.to_tsquery(text("'simple'"), wanted_text)
     headline = func.ts_headline(
         text("'simple'"), message.body, wanted, text('\'StartSel="", StopSel="", MaxWords=30, MinWords=12\'')
     )
@@ -61,6 +61,24 @@ async def search(
     rows = (await tx.session.execute(found)).all()
     described = await describe.messages(tx, [row[0] for row in rows[:limit]], actor=actor)
     return [_hit(view, row[1]) for view, row in zip(described, rows, strict=False)], len(rows) > limit
+
+
+def _tsquery(query: str) -> str:
+    """Ask for all that stands between spaces, as it was written or word by word.
+
+    PostgreSQL's parser takes an address, a path or a number as one lexeme, which its words alone would not find
+    (PostgreSQL's documentation, 12.5 Parsers).
+    """
+    parts = []
+    for part in query.split():
+        words = _WORD.findall(part)
+        separate = " & ".join(f"'{word}':*" for word in words)
+        if words == [part]:
+            parts.append(separate)
+        elif words:
+            quoted = part.replace("\\", "\\\\").replace("'", "''")
+            parts.append(f"('{quoted}':* | ({separate}))")
+    return " & ".join(parts)
 
 
 def _hit(message: views.Message, snippet: str) -> views.Hit:
