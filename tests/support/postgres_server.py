@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.processes import free_port, until
@@ -85,7 +86,7 @@ class PostgresServer:
     async def _answers(self) -> bool:
         try:
             await execute(self.url, "SELECT 1")
-        except (OSError, ConnectionError):
+        except (OSError, DBAPIError):
             return False
         return True
 
