@@ -25,7 +25,7 @@ tools: ## find or install the servers and the browser that only tests need
 
 test: install-dev tools ## set up all that tests need and run them all, with the embedded and a served PostgreSQL
 	$(BIN)/python -m pytest --durations=10
-	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws
+	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws --ignore=tests/services/test_embedded_postgres.py
 
 check: install-dev ## format, lint, types, import directions, JavaScript budget, locks, settings document
 	$(BIN)/ruff format --check .
