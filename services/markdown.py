@@ -51,7 +51,7 @@ SANITISER: Final = nh3.Cleaner(
         None if (tag, name) == ("code", "class") and not value.startswith("language-") else value
     ),
     tag_attribute_values={"input": {"type": {"checkbox"}}},
-    set_tag_attribute_values={"a": {"target": "_blank"}, "input": {"disabled": ""}},
+    set_tag_attribute_values={"a": {"target": "_blank"}, "input": {"disabled": "", "aria-label": "Task"}},
     url_schemes={"http", "https", "mailto"},
     link_rel="noopener noreferrer nofollow",
 )  # fmt: skip

@@ -20,7 +20,7 @@ TEMPLATE = f"""
     </div>
     <div class="box">
       <textarea v-model="text" rows="1" :placeholder="'Message ' + title(chat)" :aria-label="'Message ' + title(chat)"
-        maxlength="16000" enterkeyhint="enter" @input="typed" 
+        maxlength="16000" enterkeyhint="enter" @input="typed"
         @keydown.enter.exact="coarse || $event.isComposing || ($event.preventDefault(), submit())"
         @keydown.up.exact="text || timeline.filter((row) => row.mine && row.message.html).slice(-1)
                            .forEach((row) => ($event.preventDefault(), edit(row.message)))"

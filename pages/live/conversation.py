@@ -41,7 +41,7 @@ _HEADING = f"""
 
 _PICKER = f"""
 <q-menu class="menu picker" role="dialog" aria-label="Choose a reaction" anchor="top right" self="bottom right"
-        @show="state.menu = true" @hide="state.menu = false">
+        @before-show="state.menu = true" @hide="state.menu = false">
   <div class="emoji-grid">
     <button v-for="emoji in {EMOJI}" :key="emoji" type="button" v-close-popup :aria-label="'React with ' + emoji"
             @click="react(row.message, emoji)">{{{{ emoji }}}}</button>
@@ -58,7 +58,7 @@ _TOOLS = f"""
   {icon_button("reply", "Reply", "state.drafts[state.open].reply_to = row.message.id; focusComposer()")}
   <button v-if="row.mine || chat.owner_id === state.me.id" type="button" class="icon-button" aria-label="More"
           title="More">{icon("more_horiz")}
-    <q-menu class="menu" @show="state.menu = true" @hide="state.menu = false"><q-list role="menu">
+    <q-menu class="menu" @before-show="state.menu = true" @hide="state.menu = false"><q-list role="menu">
       {menu_item("edit", "Edit", "edit(row.message)", extra='v-if="row.mine"')}
       {menu_item("delete", "Delete", "emit('delete', {chat_id: chat.id, message_id: row.message.id})")}
     </q-list></q-menu>
@@ -129,8 +129,7 @@ _MESSAGES = f"""
        @scroll.passive="scrolled" @keydown.up.exact.prevent="step(-1)" @keydown.down.exact.prevent="step(1)"
        @mouseleave="state.menu || (state.active = null)">
     <div class="rows" :aria-busy="!!room?.loading">
-      <p v-if="room?.loading" class="notice-line">Loading…</p>
-      <div v-else-if="room && !room.more" class="beginning">
+      <div v-if="room && !room.more" class="beginning">
         <p>This is the beginning of <strong>{{{{ title(chat) }}}}</strong>. {{{{ chat.kind === 'private'
           ? 'Only the two of you can read it.' : 'Everyone in it can read all of it.' }}}}</p>
       </div>
@@ -140,6 +139,7 @@ _MESSAGES = f"""
                     row.message.reply_to && find(row.message.reply_to)]">{_MESSAGE}</div>
     </div>
   </div>
+  <p v-if="room?.loading" class="loading" role="status">Loading…</p>
   <button v-if="!state.following && room" type="button" class="to-newest" @click="newest">
     {icon("arrow_downward")}<template v-if="chat.unread">{{{{ chat.unread }}}} new</template>
     <span v-else>Newest</span></button>

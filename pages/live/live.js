@@ -150,7 +150,7 @@ function merge(message, created = false) {
   const chat = state.chats[message.chat_id], room = state.rooms[message.chat_id];
   const sent = state.outbox.find((one) => one.nonce === message.nonce && one.author_id === message.author_id);
   if (sent) discard(sent);
-  meet(message.author_id);
+  meet(message);
   if (chat.last_message?.id === message.id && message.version > chat.last_message.version) chat.last_message = message;
   if (!room) return;
   const at = room.rows.findLastIndex((row) => row.seq <= message.seq), held = room.rows[at];
@@ -172,8 +172,10 @@ function begin() {
   if (wanted) open(wanted, { replace: true });
 }
 async function open(id, { push = true, replace = false, seq = 0 } = {}) {
-  const next = state.chats[id], mark = next?.unread ? next.read_seq : null;
-  if (id && !next) return notify("This chat does not exist, or you are not in it.");
+  const next = state.chats[id] ?? (id && (await attempt("GET", `/chats/${id}`)));
+  const mark = next?.unread ? next.read_seq : null;
+  if (next && !state.chats[id]) place(next);
+  if (id && !next) return;
   const left = room.value?.id !== id ? room.value : null;
   if (left?.rows.length > PAGE) left.more = !!left.rows.splice(0, left.rows.length - PAGE);
   Object.assign(state, { open: id, editing: null, active: null, spot: seq, following: !seq, skip: 0 });
@@ -185,7 +187,7 @@ async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   if (state.open !== id || !room.value) return;
   room.value.mark = mark;
   if (seq) state.skip = Math.max(0, room.value.rows.filter((row) => row.seq > seq).length - PAGE);
-  await nextTick();
+  await nextTick().then(nextTick); // the view first keeps its place, see the watch on the timeline
   const target = list.querySelector(".spot, .new-line");
   target ? (list.scrollTop = target.offsetTop - list.clientHeight / 4) : toEnd();
   scrolled();
@@ -201,13 +203,11 @@ async function older({ id }) {
   // What was created since the first request came as an event, and is in the room already.
   const rows = found.messages.reverse().filter((row) => !room.rows.some((held) => held.seq === row.seq));
   if (rows.some((row) => !state.users[row.author_id])) await loadMembers(id);
-  rows.forEach(({ author_id }) => meet(author_id));
+  rows.forEach(meet);
   room.rows.unshift(...rows);
   room.more = found.more;
 }
-function meet(id) {
-  if (!state.users[id]) api("GET", `/users/${id}`).then(learn, () => {});
-}
+const meet = ({ author_id: id }) => state.users[id] || api("GET", `/users/${id}`).then(learn, () => {});
 async function loadMembers(id) {
   const found = await attempt("GET", `/chats/${id}/members`);
   found?.members.forEach(({ user }) => learn(user));
@@ -261,7 +261,7 @@ async function submit() {
   state.outbox.push(message);
   store(`send:${nonce}`, message);
   state.drafts[chat_id] = { text: "", reply_to: null };
-  if (room.value) room.value.mark = null;
+  (room.value ?? {}).mark = null;
   newest();
   pump(chat_id);
 }
@@ -308,8 +308,8 @@ async function signIn({ target }) {
   }
 }
 function warn() {
-  const left = Math.max(1, Math.ceil((state.expires - Date.now()) / 60_000));
-  state.ending = state.expires && left <= WARNING ? left : 0;
+  const left = Math.ceil((state.expires - Date.now()) / 60_000);
+  state.ending = state.me && left <= WARNING ? Math.max(1, left) : 0;
 }
 function theme(choice) {
   document.documentElement.style.colorScheme = choice === "system" ? "light dark" : choice;
@@ -323,6 +323,7 @@ const text = computed({
 });
 const chat = computed(() => state.chats[state.open]);
 const room = computed(() => state.rooms[state.open]);
+const panelShown = computed(() => state.panel && chat.value?.kind === "group");
 const unread = computed(() => Object.values(state.chats).reduce((sum, one) => sum + one.unread, 0));
 const chats = computed(() => {
   const latest = (one) => Date.parse(one.last_message?.created_at ?? one.created_at);
@@ -355,7 +356,6 @@ const typists = (id) => Object.keys(state.typing[id] ?? {}).filter((user) => use
 const initials = (of) => (of.match(/(?<![\p{L}\p{N}])[\p{L}\p{N}]/gu) ?? ["?"]).slice(0, 2).join("").toUpperCase();
 const hue = (id) => [...(id ?? "")].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
 const find = (id) => room.value?.rows.find((row) => row.id === id);
-
 watch(timeline, () => {
   const top = (row) => row.getBoundingClientRect().top - list.getBoundingClientRect().top;
   const seen = !state.following && list && [...list.querySelectorAll("[data-key]")].find((row) => top(row) >= 0);
@@ -369,10 +369,10 @@ watch(timeline, () => {
 watch(() => ({ ...state.drafts[state.open], id: state.open }), ({ id, text, reply_to }) => {
   if (id) store(`draft:${id}`, (text || reply_to) && { text, reply_to });
 });
-watch(() => state.panel && room.value && !room.value.members, (wanted) => wanted && loadMembers(state.open));
-watch(() => [unread.value, chat.value && title(chat.value), state.open, state.panel], ([count, shown, id, panel]) => {
+watch(() => panelShown.value && room.value && !room.value.members, (wanted) => wanted && loadMembers(state.open));
+watch(() => [unread.value, chat.value && title(chat.value), panelShown.value], ([count, shown, panel]) => {
   document.title = (count ? `(${count}) ` : "") + (shown ? `${shown} · Parley` : "Parley");
-  Object.assign(document.body.dataset, { view: id ? "chat" : "list", panel });
+  Object.assign(document.body.dataset, { view: shown ? "chat" : "list", panel });
 }, { immediate: true });
 
 addEventListener("online", connect);

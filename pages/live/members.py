@@ -4,7 +4,7 @@ from pages.live.element import Live
 from pages.live.parts import avatar, icon, icon_button
 
 TEMPLATE = f"""
-<template v-if="state.panel && chat?.kind === 'group'">
+<template v-if="state.panel && chat">
   <header class="bar">
     <h2>Members</h2>
     {icon_button("close", "Close the list of members", "state.panel = false")}

@@ -13,11 +13,11 @@ TEMPLATE = f"""
 </div>
 <q-dialog :model-value="state.locked || state.renewing" :persistent="state.locked" aria-labelledby="again-title"
           @update:model-value="state.renewing = $event">
-  <form v-if="state.me" class="dialog" @submit.prevent="signIn">
+  <div><form v-if="state.me" class="dialog" @submit.prevent="signIn">
     <h2 id="again-title">{{{{ state.locked ? 'Your session has ended' : 'Sign in again' }}}}</h2>
     <p>Sign in again to go on. What you have written stays where it is.</p>
     <label for="again-username">User name</label>
-    <input id="again-username" name="username" :value="state.me.username" autocomplete="username"
+    <input id="again-username" name="username" :defaultValue.prop="state.me.username" autocomplete="username"
            autocapitalize="none" spellcheck="false" required>
     <label for="again-password">Password</label>
     <input id="again-password" name="password" type="password" autocomplete="current-password" required autofocus
@@ -27,7 +27,7 @@ TEMPLATE = f"""
       <button v-if="!state.locked" type="button" class="quiet" @click="state.renewing = false">Not now</button>
       <button class="primary">Sign in</button>
     </div>
-  </form>
+  </form></div>
 </q-dialog>
 """
 
