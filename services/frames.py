@@ -277,8 +277,8 @@ def decode_request(text: str) -> Request:
     try:
         return _decoder.decode(text)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        raise ValidationFailed(_field_of(problem, path), problem) from None
+        problem, _, place = str(error).partition(" - at ")
+        raise ValidationFailed(_field_of(problem, place), problem) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise ValidationFailed("frame", "must be one JSON object") from None
 
@@ -297,8 +297,9 @@ def request_id(text: str) -> RequestId | UnsetType:
     return known
 
 
-def _field_of(problem: str, path: str) -> str:
-    named = path.rstrip("`").lstrip(".")
+def _field_of(problem: str, place: str) -> str:
+    """Read the field out of places like ``$.chats[...]`` and ``key`` in ``$.chats``."""
+    named = place.partition("`$.")[2].rstrip("`")
     if named:
         return named
     missing = problem.partition("missing required field `")[2]

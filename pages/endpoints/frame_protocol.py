@@ -13,6 +13,8 @@ from websockets.http11 import Request
 
 EXTENSION = "parley.frames"
 
+NOT_UTF8 = 1007
+
 CLOSE_PATIENCE = 5.0
 """Seconds that a client has to answer a close before its connection is cut."""
 
@@ -30,6 +32,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.handshake_complete:
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = {"writer": self}
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; a text that is not UTF-8 ends the connection (RFC 6455, section 8.1), and no more."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            self.close_with(NOT_UTF8, "not UTF-8")
+        else:
+            super().send_receive_event_to_app()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Do what the application says; a handshake that it refused is complete, not forgotten."""
@@ -79,6 +89,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def _abort(self) -> None:
         self.transport.abort()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def text_frame(payload: bytes) -> bytes:

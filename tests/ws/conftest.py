@@ -2,13 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 import pytest
 
 from tests.support.postgres_server import create_database
 from tests.support.server import ParleyServer
 
-Nodes = tuple[ParleyServer, ParleyServer]
+
+class Nodes(NamedTuple):
+    """Two nodes, and what a third one needs to join them."""
+
+    east: ParleyServer
+    west: ParleyServer
+    settings: dict[str, str]
+
 
 SEND_BUFFER = 128 * 1024
 SYNC_CHANGES = 60
@@ -40,7 +48,7 @@ async def nodes(postgres_url: str, redis_url: str, tmp_path_factory: pytest.Temp
     async with AsyncExitStack() as ends:
         east = await _start(ends, ParleyServer(folder / "east", settings))
         west = await _start(ends, ParleyServer(folder / "west", settings))
-        yield east, west
+        yield Nodes(east, west, settings)
         await east.stop()
         await west.stop()
 

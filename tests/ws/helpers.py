@@ -1,7 +1,7 @@
 """What the tests of `/ws` look for in frames."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from tests.support.eventually import eventually
@@ -31,15 +31,21 @@ async def hears(sockets: Iterable[Socket], chat_id: str, *, after: int, upto: in
         assert numbers(socket, chat_id) == list(range(after + 1, upto + 1))
 
 
-async def told(socket: Socket, *, online: str = "", offline: str = "", within: float = 5.0) -> Frame:
-    """Wait for the `presence` that names someone, and take it.
+async def told(
+    socket: Socket, *, online: Collection[str] = (), offline: Collection[str] = (), within: float = 5.0
+) -> Frame:
+    """Wait until `presence` frames have named all these people, and take those frames.
 
-    :param online: who it must name as online. :param offline: or as offline.
+    :param online: ids of those who must be named as online. :param offline: or as offline.
+    :return: the last of the frames.
     """
+    named: dict[str, set[str]] = {"online": set(), "offline": set()}
     async with asyncio.timeout(within):
         while True:
             frame = await socket.expect("presence", within=within)
-            if online in frame["online"] or offline in frame["offline"]:
+            for state, ids in named.items():
+                ids.update(frame[state])
+            if named["online"].issuperset(online) and named["offline"].issuperset(offline):
                 return frame
 
 

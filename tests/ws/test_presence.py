@@ -23,10 +23,10 @@ async def test_coming_and_going_is_told_to_those_who_share_a_chat_and_to_nobody_
     await stranger.group_chat()
     async with alice.socket() as watching, stranger.socket() as outside:
         async with bob.socket():
-            came = await told(watching, online=bob.id, within=GATHERED + 1)
+            came = await told(watching, online={bob.id}, within=GATHERED + 1)
             assert came["offline"] == []
         left_at = time.monotonic()
-        went = await told(watching, offline=bob.id, within=GRACE + GATHERED + 1)
+        went = await told(watching, offline={bob.id}, within=GRACE + GATHERED + 1)
         assert (went["online"], went["offline"]) == ([], [bob.id])
         assert time.monotonic() - left_at > GRACE - 0.1
         await outside.request("ping")
@@ -38,14 +38,14 @@ async def test_a_reload_and_a_second_device_that_goes_are_not_noticed(new_person
     await alice.group_chat(bob, clock)
     async with alice.socket() as watching:
         async with bob.socket():
-            await told(watching, online=bob.id)
+            await told(watching, online={bob.id})
             async with bob.socket():
                 pass
         async with bob.socket():
             async with clock.socket():
                 pass
             # Whoever goes later is told later: bob's grace is over by then.
-            await told(watching, offline=clock.id)
+            await told(watching, offline={clock.id})
             assert bob.id not in ever_named(watching, "offline")
 
 
@@ -69,17 +69,17 @@ async def test_joining_a_chat_tells_both_sides_who_is_online(new_person: NewPers
     async with alice.socket() as member, bob.socket() as joining:
         assert joining.hello["online"] == []
         await alice.post(f"/chats/{chat['id']}/members", user_id=bob.id)
-        shown = await told(joining, online=alice.id)
+        shown = await told(joining, online={alice.id})
         assert away.id not in shown["online"] + shown["offline"]
-        await told(member, online=bob.id)
+        await told(member, online={bob.id})
 
 
 async def test_a_new_chat_tells_its_members_who_is_online(new_person: NewPerson) -> None:
     alice, bob = await new_person(), await new_person()
     async with alice.socket() as one, bob.socket() as other:
         await alice.private_chat(bob)
-        await told(one, online=bob.id)
-        await told(other, online=alice.id)
+        await told(one, online={bob.id})
+        await told(other, online={alice.id})
 
 
 async def test_one_who_is_added_to_a_chat_while_going_offline_goes_offline_there_too(
@@ -89,7 +89,7 @@ async def test_one_who_is_added_to_a_chat_while_going_offline_goes_offline_there
     await alice.group_chat(bob)
     async with carol.socket() as watching, alice.socket() as fellow:
         async with bob.socket():
-            await told(fellow, online=bob.id)
+            await told(fellow, online={bob.id})
         await carol.group_chat(bob)
-        await told(watching, online=bob.id)
-        await told(watching, offline=bob.id, within=GRACE + GATHERED + 1)
+        await told(watching, online={bob.id})
+        await told(watching, offline={bob.id}, within=GRACE + GATHERED + 1)
