@@ -2,19 +2,23 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from migrations.run import migrate
+from services.hub import Seat
 from services.parley import Parley
 from services.settings import Settings
 from tests.conftest import FreshDatabase
 from tests.support.actor import Actor
+from tests.support.chat_client import ChatClient
 from tests.support.postgres_server import create_database, drop_database
 
 NewActor = Callable[..., Awaitable[Actor]]
 NewParley = Callable[..., Awaitable[Parley]]
+Connect = Callable[[Actor], Awaitable[ChatClient]]
 
 
 def settings_of(database_url: str, **changes: Any) -> Settings:
@@ -89,3 +93,21 @@ async def ben(new_actor: NewActor) -> Actor:
 async def cat(new_actor: NewActor) -> Actor:
     """A third person."""
     return await new_actor(display_name="Cat")
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Gives a person a connection at their node; it has had its `hello`, and ends after the test."""
+    seats: list[tuple[Parley, Seat]] = []
+
+    async def connect(actor: Actor) -> ChatClient:
+        client = ChatClient(actor)
+        client.seat = Seat(client, user_id=actor.id, expires_at=datetime.now(UTC) + timedelta(hours=1))
+        seats.append((actor.parley, client.seat))
+        await actor.parley.join(client.seat)
+        await client.catch_up()
+        return client
+
+    yield connect
+    for node, seat in seats:
+        node.leave(seat)

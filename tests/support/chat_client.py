@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services import chats, frames, members, sync
 from services.errors import NotFound
+from services.hub import Seat
 from tests.support.actor import Actor
 
 Row = dict[str, Any]
@@ -67,6 +68,7 @@ class ChatClient:
         self.frames: list[Row] = []
         self.chats: dict[str, ChatState] = {}
         self.to_sync: set[str] = set()
+        self.seat: Seat | None = None
 
     def send(self, frame: bytes) -> None:
         """Take a frame from the hub."""
