@@ -47,13 +47,11 @@ class ChatPage:
     def __init__(self, parley: Parley, visit: Visit, scheme: theme.Scheme) -> None:
         self._parley, self._visit, self._scheme = parley, visit, scheme
         with ui.element("div").classes("chat-page"):
-            with ui.element("nav").props('aria-label="Chats"'):
-                chat_list = ChatList()
+            chat_list = ChatList()
             with ui.element("section"):  # Quasar's page is the main landmark
                 self._talk = Conversation()
                 Composer()
-            with ui.element("aside").props('aria-label="Members"'):
-                panel = MemberPanel()
+            panel = MemberPanel()
         Notices()
         for live in (chat_list, self._talk):
             live.on("new-chat", self._new_chat, args=[])

@@ -76,5 +76,5 @@ class ChatList(Live):
     """One's chats with their unread counts; emits ``new-chat``, ``search`` and ``profile``."""
 
     def __init__(self) -> None:
-        super().__init__(TEMPLATE)
+        super().__init__(TEMPLATE, tag="nav", label="Chats")
         self.classes("column-chats")

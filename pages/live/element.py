@@ -1,5 +1,8 @@
 """The generic live element: a Vue template bound to what the page's WebSocket brings."""
 
+from functools import cache
+from typing import Literal
+
 from nicegui.element import Element
 
 
@@ -11,10 +14,19 @@ class Live(Element, component="live.js"):
     A template is a constant of this program: people's text never becomes part of one.
     """
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, *, tag: Literal["div", "nav", "aside"] = "div", label: str = "") -> None:
         """Show a template.
 
         :param template: the inner markup, in Vue's template language with Quasar's components.
+        :param tag: the element around it.
+        :param label: what that element is called, for screen readers.
         """
         super().__init__()
-        self.add_slot("default", template)
+        self.props["root"] = {"is": tag, "label": label or None}
+        self.add_slot("default", _in_ascii(template))
+
+
+@cache
+def _in_ascii(template: str) -> str:
+    """Write other characters as references: NiceGUI escapes each page, three times as fast when all is ASCII."""
+    return template.encode("ascii", "xmlcharrefreplace").decode()

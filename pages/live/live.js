@@ -390,10 +390,11 @@ const shared = {
 };
 export default {
   inheritAttrs: false,
-  setup(_, { attrs, slots, emit, expose }) {
+  props: { root: Object },
+  setup({ root }, { attrs, slots, emit, expose }) {
     expose(shared);
     // NiceGUI makes a new component of the slot's template whenever it renders: keep the first, and what it shows.
     const view = { template: slots.default({})[0].type.template, setup: () => ({ ...shared, emit }) };
-    return () => h("div", { id: attrs.id, class: attrs.class }, h(view));
+    return () => h(root.is, { id: attrs.id, class: attrs.class, "aria-label": root.label }, h(view));
   },
 };

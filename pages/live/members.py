@@ -38,5 +38,5 @@ class MemberPanel(Live):
     """Who is in the open chat; emits ``add-members``, ``write`` and ``remove-member``."""
 
     def __init__(self) -> None:
-        super().__init__(TEMPLATE)
+        super().__init__(TEMPLATE, tag="aside", label="Members")
         self.classes("column-members")
