@@ -1,0 +1,127 @@
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+
+import models
+from services import chats, messages
+from services.errors import Unavailable
+from services.parley import Parley
+from services.transaction import Transaction
+from tests.services.conftest import Connect, NewParley, settings_of
+from tests.support.actor import Actor
+from tests.support.processes import free_port
+
+
+async def bodies(actor: Actor, chat_id: UUID) -> list[str | None]:
+    return [message.body for message in (await actor.page(chat_id)).messages]
+
+
+@pytest.mark.parametrize("turns", [1, 5, 10, 20, 30, 40, 60])
+async def test_a_request_that_is_cancelled_has_happened_and_is_told_or_neither(
+    ann: Actor, connect: Connect, turns: int
+) -> None:
+    chat_id = await ann.group()
+    client = await connect(ann)
+    request = asyncio.create_task(ann.say(chat_id))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    request.cancel()
+    await asyncio.wait([request])
+    heard = [frame["message"]["body"] for frame in client.of_type("message.created")]
+    assert heard == await bodies(ann, chat_id)
+
+
+async def test_a_request_that_is_cancelled_while_it_commits_still_announces(ann: Actor, connect: Connect) -> None:
+    chat_id = await ann.group()
+    client = await connect(ann)
+    committing = asyncio.Event()
+
+    async def request() -> None:
+        async with ann.parley.transaction() as tx:
+            await messages.send(tx, actor=ann.id, chat_id=chat_id, body="committed")
+            committing.set()
+
+    task = asyncio.create_task(request())
+    await committing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await bodies(ann, chat_id) == ["committed"]
+    assert client.numbers(chat_id) == [2]
+
+
+async def test_nothing_is_announced_before_it_is_committed(ann: Actor, connect: Connect) -> None:
+    chat_id = await ann.group()
+    client = await connect(ann)
+    async with ann.parley.transaction() as tx:
+        await messages.send(tx, actor=ann.id, chat_id=chat_id, body="wait")
+        assert client.numbers(chat_id) == []
+        assert await bodies(ann, chat_id) == []
+    assert client.numbers(chat_id) == [2]
+
+
+async def test_an_action_that_fails_leaves_nothing(ann: Actor, connect: Connect) -> None:
+    chat_id = await ann.group()
+    client = await connect(ann)
+
+    async def send_and_break(tx: Transaction, *, actor: UUID) -> None:
+        await messages.send(tx, actor=actor, chat_id=chat_id, body="broken")
+        tx.session.add(models.Member(chat_id=chat_id, user_id=actor, version=1, read_seq=1))
+        await tx.session.flush()
+
+    with pytest.raises(IntegrityError):
+        await ann.do(send_and_break)
+    assert await bodies(ann, chat_id) == []
+    assert client.numbers(chat_id) == []
+
+
+async def test_a_snapshot_sees_one_moment_and_changes_nothing(parley: Parley, ann: Actor) -> None:
+    chat_id = await ann.group()
+    async with parley.snapshot() as tx:
+        before = await chats.get(tx, actor=ann.id, chat_id=chat_id)
+        await ann.say(chat_id)
+        tx.session.expunge_all()
+        assert await chats.get(tx, actor=ann.id, chat_id=chat_id) == before
+        chat = await tx.session.get_one(models.Chat, chat_id)
+        chat.title = "never stored"
+    assert (await ann.chat(chat_id)).title == "Group"
+
+
+async def test_a_database_that_is_away_is_told_as_unavailable() -> None:
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/nothing"
+    parley = Parley(settings_of(url), url)
+    for opened in (parley.transaction, parley.snapshot):
+        with pytest.raises(Unavailable) as refused:
+            await ask(opened)
+        assert refused.value.retry_after
+    await parley.engine.dispose()
+
+
+async def ask(opened: Callable[[], AbstractAsyncContextManager[Transaction]]) -> None:
+    async with opened() as tx:
+        await tx.session.execute(select(func.now()))
+
+
+async def test_a_database_that_does_not_answer_in_time_is_told_as_unavailable(new_parley: NewParley) -> None:
+    parley = await new_parley(database_timeout=0.3)
+    ann = await Actor.create(parley)
+    chat_id = await ann.group()
+    async with parley.transaction() as tx:
+        await tx.session.execute(text("LOCK TABLE chats"))
+        with pytest.raises(Unavailable):
+            await ann.say(chat_id)
+    assert (await ann.say(chat_id, "now it does")).seq == 2
+
+
+async def test_when_all_connections_are_taken_one_is_told_so_in_time(new_parley: NewParley) -> None:
+    parley = await new_parley(database_timeout=0.3, database_pool=2)
+    async with parley.transaction() as tx:
+        await tx.session.execute(select(func.now()))
+        with pytest.raises(Unavailable):
+            await ask(parley.transaction)
+    await ask(parley.transaction)
