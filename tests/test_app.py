@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -113,58 +112,42 @@ def test_a_wrong_setting_is_named_in_one_line(
     assert "\n" not in line
 
 
-async def test_a_wrong_setting_ends_it_with_two(start_server: StartServer) -> None:
-    parley = await start_server(launch_only=True, embedded=True, PARLEY_MAX_PAGE_SIZE="many")
-    await _refuses_to_start(parley, "PARLEY_MAX_PAGE_SIZE: ", "integer")
-    assert not parley.data.exists()
-
-
-async def test_it_says_when_it_is_ready_and_where(start_server: StartServer) -> None:
-    parley = await start_server()
-    assert _said(parley).splitlines() == [f"Parley is ready at http://localhost:{parley.port}"]
-
-
-async def test_a_port_in_use_ends_it_with_two(start_server: StartServer) -> None:
+async def test_it_ends_with_two_where_it_cannot_start(
+    start_server: StartServer, fresh_database: FreshDatabase, tmp_path: Path
+) -> None:
+    database = make_url(await fresh_database())
+    unknown = database.set(database="no_such_database").render_as_string(hide_password=False)
+    nobody = "postgresql://parley:hidden@127.0.0.1:1/parley"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        parley = await start_server(launch_only=True, embedded=True, PARLEY_PORT=str(port))
-        await _refuses_to_start(parley, f"127.0.0.1 port {port}", "in use")
+        port = str(taken.getsockname()[1])
+        reasons: list[tuple[dict[str, str], list[str]]] = [
+            ({"PARLEY_MAX_PAGE_SIZE": "many"}, ["PARLEY_MAX_PAGE_SIZE: ", "integer"]),
+            ({"PARLEY_PORT": port}, [f"127.0.0.1 port {port}", "in use"]),
+            ({"PARLEY_HOST": "192.0.2.1"}, ["192.0.2.1"]),
+            ({"DATABASE_URL": unknown}, ["database", "no_such_database"]),
+            ({"DATABASE_URL": nobody}, ["database", "127.0.0.1"]),
+        ]
+        started = [
+            (await start_server(launch_only=True, embedded=True, data=tmp_path / str(number), **settings), says)
+            for number, (settings, says) in enumerate(reasons)
+        ]
+        for parley, says in started:
+            await _refuses_to_start(parley, *says)
+            assert not parley.data.exists()
+            assert "hidden" not in parley.output()
 
 
-@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
-async def test_an_address_that_is_not_ours_ends_it_with_two(start_server: StartServer, host: str) -> None:
-    parley = await start_server(launch_only=True, embedded=True, PARLEY_HOST=host)
-    await _refuses_to_start(parley, host)
-
-
-async def test_it_listens_on_the_address_that_is_set(start_server: StartServer) -> None:
+async def test_it_listens_on_the_address_that_is_set_and_says_so(start_server: StartServer) -> None:
     port = free_port()
     parley = await start_server(launch_only=True, PARLEY_HOST="::1", PARLEY_PORT=str(port))
     async with asyncio.timeout(60):
         while "ready at" not in parley.output():
             assert psutil.pid_exists(parley.pid), parley.output()
             await asyncio.sleep(0.05)
-    assert f"http://[::1]:{port}" in parley.output()
+    assert _said(parley) == f"Parley is ready at http://[::1]:{port}"
     with socket.create_connection(("::1", port)):
         pass
     await parley.stop()
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"database": "no_such_database"}, "no_such_database"),
-        ({"host": "127.0.0.1", "port": 1, "query": {}}, "127.0.0.1"),
-    ],
-    ids=["a database that does not exist", "nobody listens"],
-)
-async def test_a_database_that_cannot_be_used_ends_it_with_two(
-    start_server: StartServer, change: dict[str, Any], says: str, fresh_database: FreshDatabase
-) -> None:
-    url = make_url(await fresh_database())
-    wrong = url.set(**change).render_as_string(hide_password=False)
-    parley = await start_server(launch_only=True, DATABASE_URL=wrong)
-    await _refuses_to_start(parley, "database", says)
 
 
 async def test_a_second_start_on_one_data_folder_is_refused_and_the_first_goes_on(
@@ -190,12 +173,13 @@ async def test_without_redis_a_second_node_on_one_database_is_refused(
     await second.start()
 
 
-async def test_with_redis_nodes_share_a_database_but_not_with_one_that_has_none(
-    start_server: StartServer, fresh_database: FreshDatabase, redis_url: str
+async def test_with_redis_nodes_start_together_on_a_database_but_not_with_one_that_has_none(
+    start_server: StartServer, fresh_database: FreshDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     database = await fresh_database()
-    first = await start_server(DATABASE_URL=database, REDIS_URL=redis_url)
-    second = await start_server(DATABASE_URL=database, REDIS_URL=redis_url)
+    first, second = await asyncio.gather(
+        *(start_server(DATABASE_URL=database, REDIS_URL=redis_url, data=tmp_path / name) for name in ("a", "b"))
+    )
     third = await start_server(launch_only=True, DATABASE_URL=database, REDIS_URL="")
     await _refuses_to_start(third, "REDIS_URL")
     async with Person.registered(first.url) as ada, Person(second.url, username=ada.username) as elsewhere:
@@ -207,6 +191,7 @@ async def test_a_stop_closes_sockets_as_restarting_and_ends_everything(
     start_server: StartServer, sent: signal.Signals
 ) -> None:
     parley = await start_server(embedded=True)
+    assert _said(parley) == f"Parley is ready at http://localhost:{parley.port}"
     started = psutil.Process(parley.pid).children(recursive=True)
     async with Person.registered(parley.url) as ada, ada.socket() as first, ada.socket() as second:
         await parley.stop(sent)

@@ -64,7 +64,10 @@ async def pair(new_person: NewPerson) -> tuple[Person, Person]:
 async def limited(
     postgres_url: str, served: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ParleyServer]:
-    """A running Parley with rate limits, some of them small, that believes a proxy on the loopback address."""
+    """A running Parley with small limits, rate limits among them, that believes a proxy on the loopback address.
+
+    A test without an address of its own signs up few people: they count together.
+    """
     folder = tmp_path_factory.mktemp("limited")
     redis = RedisServer(folder)
     database = await create_database(postgres_url)
@@ -76,8 +79,11 @@ async def limited(
             "PARLEY_TRUSTED_PROXIES": "127.0.0.1",
             "PARLEY_SENDS_PER_SECOND": "1",
             "PARLEY_SENDS_BURST": "5",
-            "PARLEY_FAILED_SIGN_INS_PER_HOUR": "12",
+            "PARLEY_SIGN_UPS_PER_HOUR": "10",
+            "PARLEY_FAILED_SIGN_INS_PER_HOUR": "6",
+            "PARLEY_FAILED_SIGN_INS_PER_ACCOUNT": "3",
             "PARLEY_MAX_CHAT_MEMBERS": "3",
+            "PARLEY_MAX_SYNC_CHANGES": "4",
         }
         | ({"REDIS_URL": redis.url} if served else {}),
     )

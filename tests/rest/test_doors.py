@@ -20,7 +20,7 @@ UNKNOWN = ["/api", "/api/", "/api/v1", "/api/v2/me", "/api/v1/nowhere", "/api/v1
 @pytest.fixture(scope="module")
 async def description(server: ParleyServer) -> dict[str, Any]:
     """The description of the REST interface."""
-    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as client:
         response = await client.get(f"{server.url}/api/openapi.json")
     found: dict[str, Any] = response.json()
     return found

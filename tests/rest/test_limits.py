@@ -16,7 +16,9 @@ Post = Callable[..., Awaitable[httpx.Response]]
 @pytest.fixture
 async def post(limited: ParleyServer) -> AsyncIterator[Post]:
     """Posts an account to a path, as the proxy would for someone at an address."""
-    async with httpx.AsyncClient(base_url=f"{limited.url}/api/v1/auth", trust_env=False, verify=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{limited.url}/api/v1/auth", trust_env=False, verify=False, timeout=30
+    ) as client:
 
         async def post(path: str, *, address: str, username: str, password: str = PASSWORD) -> httpx.Response:
             account = {"username": username, "password": password}
@@ -29,56 +31,56 @@ def _name() -> str:
     return f"name-{uuid4().hex[:12]}"
 
 
-async def test_twenty_sign_ups_come_from_an_address_in_an_hour(post: Post, address: str) -> None:
-    for response in await asyncio.gather(*(post("/register", address=address, username=_name()) for _ in range(8))):
+async def test_so_many_sign_ups_come_from_an_address_in_an_hour(post: Post, address: str) -> None:
+    for response in await asyncio.gather(*(post("/register", address=address, username=_name()) for _ in range(10))):
         done(response, 201)
-    for _ in range(12):
-        done(await post("/register", address=address, username=_name()), 201)
     response = await post("/register", address=address, username=_name())
     refused(response, 429, "rate_limited", says="sign-ups")
-    assert 1 <= int(response.headers["retry-after"]) <= 180
+    assert 300 <= int(response.headers["retry-after"]) <= 360
     done(await post("/register", address=f"{address}:1", username=_name()), 201)
 
 
 async def test_what_is_malformed_counts_as_no_sign_up(post: Post, address: str) -> None:
-    for _ in range(25):
+    for _ in range(11):
         response = await post("/register", address=address, username=_name(), password="short")
         refused(response, 422, "validation_failed", field="password")
     done(await post("/register", address=address, username=_name()), 201)
 
 
-async def test_ten_failed_sign_ins_come_from_an_address_for_an_account_in_ten_minutes(
+async def test_so_many_failed_sign_ins_come_from_an_address_for_an_account_in_ten_minutes(
     post: Post, address: str
 ) -> None:
     name = _name()
     done(await post("/register", address=address, username=name), 201)
-    for _ in range(10):
+    for _ in range(3):
         response = await post("/login", address=address, username=name, password="wrong password")
         refused(response, 401, "not_authenticated")
     for spelling in (name, name.upper(), f" {name} "):
         response = await post("/login", address=address, username=spelling)
         refused(response, 429, "rate_limited", says="sign-ins")
-        assert 1 <= int(response.headers["retry-after"]) <= 60
+        assert 150 <= int(response.headers["retry-after"]) <= 200
     done(await post("/login", address=f"{address}:1", username=name))
 
 
 async def test_an_account_that_does_not_exist_is_limited_like_one_that_does(post: Post, address: str) -> None:
     name = _name()
-    for _ in range(10):
+    for _ in range(3):
         refused(await post("/login", address=address, username=name), 401, "not_authenticated")
     refused(await post("/login", address=address, username=name), 429, "rate_limited")
 
 
 async def test_failed_sign_ins_are_limited_by_address_whatever_the_account(post: Post, address: str) -> None:
-    for _ in range(12):
+    for _ in range(6):
         refused(await post("/login", address=address, username=_name()), 401, "not_authenticated")
-    refused(await post("/login", address=address, username=_name()), 429, "rate_limited", says="sign-ins")
+    response = await post("/login", address=address, username=_name())
+    refused(response, 429, "rate_limited", says="sign-ins")
+    assert 500 <= int(response.headers["retry-after"]) <= 600
 
 
 async def test_sign_ins_that_succeed_are_not_limited(post: Post, address: str) -> None:
     name = _name()
     done(await post("/register", address=address, username=name), 201)
-    for _ in range(15):
+    for _ in range(7):
         done(await post("/login", address=address, username=name))
 
 

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StartServer
 from tests.rest.checks import CHANGES, done, refused
 from tests.rest.conftest import Group
 from tests.support.person import Person
+from tests.support.server import ParleyServer
 
 
 async def _mark(person: Person, group: Group, seq: int) -> tuple[int, int]:
@@ -112,17 +112,16 @@ async def test_a_number_higher_than_the_chats_starts_afresh(group: Group) -> Non
         assert len(found["members"]) == 2
 
 
-async def test_more_changes_than_the_setting_says_start_afresh(start_server: StartServer) -> None:
-    parley = await start_server(PARLEY_MAX_SYNC_CHANGES="60")
-    async with Person.registered(parley.url) as ada:
+async def test_more_changes_than_the_setting_says_start_afresh(limited: ParleyServer) -> None:
+    async with Person.registered(limited.url) as ada:
         chat = await ada.group_chat()
-        for number in range(61):
+        for number in range(5):
             await ada.say(chat["id"], str(number))
         found = await _changes(ada, chat["id"], since=2)
-        assert (found["reset"], found["more"], len(found["messages"])) == (False, False, 60)
+        assert (found["reset"], found["more"], len(found["messages"])) == (False, False, 4)
         found = await _changes(ada, chat["id"], since=1)
-        assert (found["reset"], found["more"], found["seq"]) == (True, False, 62)
-        assert [message["body"] for message in found["messages"]] == [str(number) for number in range(11, 61)]
+        assert (found["reset"], found["more"], found["seq"]) == (True, False, 6)
+        assert [message["body"] for message in found["messages"]] == ["0", "1", "2", "3", "4"]
         assert len(found["members"]) == 1
 
 
