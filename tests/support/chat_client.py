@@ -82,7 +82,8 @@ class ChatClient:
 
     def numbers(self, chat_id: UUID) -> list[int]:
         """The numbers of the chat's events and pages in the order in which they came."""
-        return [frame["seq"] for frame in self.frames if frame.get("chat_id") == str(chat_id) and "seq" in frame]
+        numbered = [frame for frame in self.frames if "seq" in frame and frame["type"] != "read"]
+        return [frame["seq"] for frame in numbered if frame["chat_id"] == str(chat_id)]
 
     async def catch_up(self, *, limit: int = sync.SYNC_PAGE) -> None:
         """Ask for what changed in the chats that the client knows to be behind in.
