@@ -33,7 +33,7 @@ GroupAction = Callable[[Parley, Visit, UUID], Awaitable[None]]
 
 GROUP_ACTIONS: dict[str, GroupAction] = {
     "rename": group.rename,
-    "add-members": group.add_members,
+    "addMembers": group.add_members,
     "transfer": group.transfer,
     "close": group.close,
     "reopen": group.reopen,
@@ -54,15 +54,15 @@ class ChatPage:
             panel = MemberPanel()
         Notices()
         for live in (chat_list, self._talk):
-            live.on("new-chat", self._new_chat, args=[])
+            live.on("newChat", self._new_chat, args=[])
         chat_list.on("search", self._search, args=[])
         chat_list.on("profile", self._profile, args=[])
         self._talk.on("delete", self._delete_message)
         panel.on("write", self._write)
-        panel.on("remove-member", self._remove_member)
+        panel.on("removeMember", self._remove_member)
         for name, act in GROUP_ACTIONS.items():
             self._on_group(self._talk, name, act)
-        self._on_group(panel, "add-members", group.add_members)
+        self._on_group(panel, "addMembers", group.add_members)
 
     def _on_group(self, live: Live, name: str, act: GroupAction) -> None:
         @tells_refusals

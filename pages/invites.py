@@ -56,7 +56,7 @@ class InviteList:
                 uses = "1 person" if invite.uses_left == 1 else f"{invite.uses_left} people"
                 text(f"admits {uses}, for {left(invite.expires_at)}", tag="small")
             icon_button("content_copy", "Copy the link", on_click=lambda: ui.clipboard.write(invite.url))
-            icon_button("delete", "Withdraw", on_click=lambda: self._withdraw(invite.code))
+            icon_button("delete", "Withdraw", on_click=lambda: self._withdraw(invite.code)).mark("withdraw")
 
     @tells_refusals
     async def _create(self) -> None:

@@ -68,7 +68,7 @@ class SessionList:
                 with ui.element("form").props('method="post" action="/sign-out"'):
                     button("Sign out", look="quiet")
             else:
-                button("Sign out", look="quiet", on_click=lambda: self._end(session.id))
+                button("Sign out", look="quiet", on_click=lambda: self._end(session.id)).mark("end-session")
 
     @tells_refusals
     async def _end(self, session_id: UUID) -> None:

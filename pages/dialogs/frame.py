@@ -35,5 +35,5 @@ async def confirmed(title: str, *, about: str, action: str, grave: bool = True) 
     """
     with dialog(title, about=about) as box, ui.element("div").classes("actions"):
         button("Cancel", on_click=box.close, look="quiet").props("autofocus")
-        button(action, on_click=lambda: box.submit(True), look="danger" if grave else "primary")
+        button(action, on_click=lambda: box.submit(True), look="danger" if grave else "primary").mark("confirm")
     return bool(await box)

@@ -51,6 +51,7 @@ class PeopleSearch:
     def _person(self, user: views.User) -> Element:
         row = ui.element("button").classes("person").on("click", lambda: self._choose(user), args=[])
         row.props["type"] = "button"
+        row.mark(user.username)
         with row, ui.element("span"):
             text(user.display_name, tag="span")
             text(f"@{user.username}", tag="small")

@@ -7,7 +7,7 @@ TEMPLATE = f"""
 <header class="bar">
   <span class="brand">Parley</span>
   {icon_button("search", "Search messages", "emit('search')")}
-  {icon_button("add_comment", "New chat", "emit('new-chat')")}
+  {icon_button("add_comment", "New chat", "emit('newChat')")}
   <button type="button" class="icon-button me" aria-label="You and your settings" title="You and your settings">
     <template v-if="state.me">{avatar("state.me.id", size="small")}</template>
     <q-menu class="menu" anchor="bottom right" self="top right">
@@ -66,14 +66,14 @@ TEMPLATE = f"""
   <template v-if="state.filter">No chat matches “{{{{ state.filter }}}}”.</template>
   <template v-else-if="state.link !== 'connecting'">
     <p>Nobody has written to you yet.</p>
-    <button type="button" class="primary" @click="emit('new-chat')">Start a chat</button>
+    <button type="button" class="primary" @click="emit('newChat')">Start a chat</button>
   </template>
 </div>
 """
 
 
 class ChatList(Live):
-    """One's chats with their unread counts; emits ``new-chat``, ``search`` and ``profile``."""
+    """One's chats with their unread counts; emits ``newChat``, ``search`` and ``profile``."""
 
     def __init__(self) -> None:
         super().__init__(TEMPLATE, tag="nav", label="Chats")

@@ -28,7 +28,7 @@ _HEADING = f"""
       <q-menu class="menu" anchor="bottom right" self="top right"><q-list role="menu">
         <template v-if="chat.owner_id === state.me.id">
           {menu_item("edit", "Rename", "emit('rename', chat.id)")}
-          {menu_item("person_add", "Add people", "emit('add-members', chat.id)", extra='v-if="!chat.closed_at"')}
+          {menu_item("person_add", "Add people", "emit('addMembers', chat.id)", extra='v-if="!chat.closed_at"')}
           {menu_item("swap_horiz", "Hand over ownership", "emit('transfer', chat.id)")}
           {menu_item("lock", "Close chat", "emit('close', chat.id)", extra='v-if="!chat.closed_at"')}
           {menu_item("lock_open", "Reopen chat", "emit('reopen', chat.id)", extra='v-if="chat.closed_at"')}
@@ -148,7 +148,7 @@ _MESSAGES = f"""
   <div class="art" aria-hidden="true">{icon("forum")}</div>
   <h1>{{{{ state.link === 'connecting' ? 'Connecting…' : 'Choose a chat' }}}}</h1>
   <p>Pick one on the left, or start a new one.</p>
-  <button type="button" class="primary" @click="emit('new-chat')">Start a chat</button>
+  <button type="button" class="primary" @click="emit('newChat')">Start a chat</button>
 </div>
 """
 
@@ -156,7 +156,7 @@ _MESSAGES = f"""
 class Conversation(Live):
     """The open chat.
 
-    Emits ``new-chat``; with the chat's id ``rename``, ``add-members``, ``transfer``, ``close``, ``reopen`` and
+    Emits ``newChat``; with the chat's id ``rename``, ``addMembers``, ``transfer``, ``close``, ``reopen`` and
     ``leave``; and ``delete`` with a message's ids.
     """
 

@@ -10,7 +10,7 @@ TEMPLATE = f"""
     {icon_button("close", "Close the list of members", "state.panel = false")}
   </header>
   <button v-if="chat.owner_id === state.me.id && !chat.closed_at" type="button" class="row-button"
-          @click="emit('add-members', chat.id)">{icon("person_add")} Add people</button>
+          @click="emit('addMembers', chat.id)">{icon("person_add")} Add people</button>
   <p v-if="room && !room.members" class="notice-line">Loading…</p>
   <ul v-else-if="room" class="members" aria-label="Members">
     <li v-for="user in Object.values(room.members).sort((a, b) => name(a.id).localeCompare(name(b.id)))
@@ -24,7 +24,7 @@ TEMPLATE = f"""
     icon_button(
         "person_remove",
         "Remove from the chat",
-        "emit('remove-member', {chat_id: chat.id, user_id: user.id})",
+        "emit('removeMember', {chat_id: chat.id, user_id: user.id})",
         extra='v-if="chat.owner_id === state.me.id && user.id !== state.me.id && !chat.closed_at"',
     )
 }
@@ -35,7 +35,7 @@ TEMPLATE = f"""
 
 
 class MemberPanel(Live):
-    """Who is in the open chat; emits ``add-members``, ``write`` and ``remove-member``."""
+    """Who is in the open chat; emits ``addMembers``, ``write`` and ``removeMember``."""
 
     def __init__(self) -> None:
         super().__init__(TEMPLATE, tag="aside", label="Members")

@@ -1,0 +1,111 @@
+import html
+import json
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.conftest import NewPerson, StartServer
+from tests.support.person import PASSWORD, Person
+from tests.support.server import ParleyServer
+
+
+@pytest.fixture
+async def client(server: ParleyServer, administrator: Person) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        yield client
+
+
+async def shown(client: httpx.AsyncClient, answer: httpx.Response) -> str:
+    """The page that a form's answer leads to."""
+    assert answer.status_code == 303
+    return html.unescape(html.unescape((await client.get(answer.headers["location"])).text))
+
+
+async def test_signing_in_leads_to_the_page_that_was_asked_for(
+    client: httpx.AsyncClient, new_person: NewPerson
+) -> None:
+    ada = await new_person()
+    form = {"username": ada.username, "password": ada.password, "next": "/sessions"}
+    answer = await client.post("/sign-in", data=form)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sessions"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert (await client.get("/sign-in")).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "/sign-out", "/chat/../x", "javascript:1"]
+)
+async def test_signing_in_never_leads_elsewhere(
+    client: httpx.AsyncClient, new_person: NewPerson, target: str
+) -> None:
+    ada = await new_person()
+    form = {"username": ada.username, "password": ada.password, "next": target}
+    answer = await client.post("/sign-in", data=form)
+    assert answer.headers["location"] == "/"
+
+
+async def test_a_refused_form_keeps_what_was_typed_but_never_the_password(client: httpx.AsyncClient) -> None:
+    form = {"username": "nobody-here", "password": "a secret password"}
+    page = await shown(client, await client.post("/sign-in", data=form))
+    assert "The user name or the password is wrong." in page
+    assert "nobody-here" in page
+    assert "a secret password" not in page
+    assert "a secret password" not in json.dumps(dict(client.cookies))
+
+
+async def test_signing_up_says_beside_the_field_what_is_wrong(client: httpx.AsyncClient) -> None:
+    form = {"display_name": "Short", "username": "short-one", "password": "seven77"}
+    page = await shown(client, await client.post("/sign-up", data=form))
+    assert re.search(r"Must be 8 to 256 characters[^}]*field-error|field-error[^}]*Must be 8 to 256", page)
+    assert "short-one" in page
+
+
+async def test_signing_out_ends_the_session(client: httpx.AsyncClient, new_person: NewPerson) -> None:
+    ada = await new_person()
+    answer = await client.post("/sign-out", headers={"Cookie": f"parley_session={ada.cookie}"})
+    assert answer.headers["location"] == "/sign-in"
+    assert (await ada.get("/me")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/sign-out"])
+async def test_a_foreign_site_sends_no_forms(client: httpx.AsyncClient, path: str) -> None:
+    for origin in ("https://evil.example", "null"):
+        assert (await client.post(path, data={}, headers={"Origin": origin})).status_code == 403
+
+
+async def test_the_first_one_is_told_of_becoming_the_administrator(start_server: StartServer) -> None:
+    server = await start_server()
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, follow_redirects=True) as client:
+        page = await client.get("/")
+        assert "You are the first one here." in page.text
+        form = {"display_name": "Ada", "username": "ada", "password": PASSWORD}
+        await client.post("/sign-up", data=form)
+        assert (await client.get("/api/v1/me")).json()["is_admin"] is True
+
+
+async def test_signing_up_by_invitation_needs_the_link(start_server: StartServer) -> None:
+    server = await start_server(PARLEY_REGISTRATION="invite")
+    async with (
+        Person.registered(server.url) as administrator,
+        httpx.AsyncClient(base_url=server.url, trust_env=False, follow_redirects=True) as client,
+    ):
+        assert "needs an invitation" in (await client.get("/sign-up")).text
+        invite = (await administrator.post("/invites", expires_in=60, uses=1)).json()
+        assert "As the others see it." in (await client.get(invite["url"])).text
+        form = {"display_name": "Bob", "username": "bob", "password": PASSWORD, "invite": invite["code"]}
+        assert (await client.post("/sign-up", data=form)).url.path == "/"
+        assert (await client.get("/api/v1/me")).json()["username"] == "bob"
+
+
+async def test_a_closed_server_says_so(start_server: StartServer) -> None:
+    server = await start_server(PARLEY_REGISTRATION="closed")
+    async with (
+        Person.registered(server.url),
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        assert "takes no new accounts" in (await client.get("/sign-up")).text

@@ -1,0 +1,128 @@
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import socketio
+from socketio.exceptions import ConnectionError as Refused
+
+from tests.conftest import NewPerson
+from tests.support.person import Person
+
+
+class OpenPage:
+    """A chat page as its person's browser got it, and the socket of whoever connects to it."""
+
+    def __init__(self, person: Person, html: str) -> None:
+        self.url = person.url
+        self.client_id = re.findall(r"'client_id': '([0-9a-f-]+)'", html)[0]
+        escaped = re.findall(r"String\.raw`(.*?)`", html, re.DOTALL)[0]
+        for reference, char in (("&#36;", "$"), ("&#96;", "`"), ("&gt;", ">"), ("&lt;", "<"), ("&amp;", "&")):
+            escaped = escaped.replace(reference, char)
+        elements = json.loads(escaped)
+        self.new_chat = next(
+            {"id": int(id_), "client_id": self.client_id, "listener_id": event["listener_id"], "args": []}
+            for id_, element in elements.items()
+            for event in element.get("events", [])
+            if event["type"] == "newChat"
+        )
+
+    @classmethod
+    async def of(cls, person: Person) -> "OpenPage":
+        async with httpx.AsyncClient(trust_env=False, cookies={"parley_session": person.cookie}) as client:
+            return cls(person, (await client.get(person.url)).text)
+
+    @asynccontextmanager
+    async def connected(self, cookie: str, **headers: str) -> AsyncIterator[socketio.AsyncClient]:
+        """Connect to the page's socket with someone's cookie."""
+        query = (
+            f"client_id={self.client_id}&tab_id={uuid4()}&document_id={uuid4()}"
+            "&next_message_id=0&implicit_handshake=true"
+        )
+        socket = socketio.AsyncClient(reconnection=False)
+        try:
+            await socket.connect(
+                f"{self.url}?{query}",
+                headers={"Cookie": f"parley_session={cookie}", **headers},
+                transports=["websocket"],
+                socketio_path="/_nicegui_ws/socket.io",
+            )
+            yield socket
+        finally:
+            await socket.disconnect()
+
+
+def updates(socket: socketio.AsyncClient) -> asyncio.Queue[Any]:
+    """What the server changes on the page from now on."""
+    received: asyncio.Queue[Any] = asyncio.Queue()
+    socket.on("update", received.put)
+    return received
+
+
+async def test_only_ones_own_session_connects_to_ones_page(new_person: NewPerson) -> None:
+    ada, bob = await new_person(), await new_person()
+    page = await OpenPage.of(ada)
+    with pytest.raises(Refused):
+        async with page.connected(bob.cookie):
+            pass
+    with pytest.raises(Refused):
+        async with page.connected("nonsense"):
+            pass
+    async with page.connected(ada.cookie) as socket:
+        assert socket.connected
+
+
+async def test_a_foreign_site_does_not_connect_to_a_page(new_person: NewPerson) -> None:
+    ada = await new_person()
+    page = await OpenPage.of(ada)
+    for origin in ("https://evil.example", "null"):
+        with pytest.raises(Refused):
+            async with page.connected(ada.cookie, Origin=origin):
+                pass
+
+
+async def test_one_who_knows_the_id_of_anothers_page_cannot_act_on_it(new_person: NewPerson) -> None:
+    ada, bob = await new_person(), await new_person()
+    page, other = await OpenPage.of(ada), await OpenPage.of(bob)
+    async with page.connected(ada.cookie) as own, other.connected(bob.cookie) as foreign:
+        changes = updates(own)
+        await foreign.emit("event", page.new_chat)
+        await asyncio.sleep(0.5)  # what must not happen announces nothing
+        assert changes.empty()
+        await own.emit("event", page.new_chat)
+        async with asyncio.timeout(5):
+            await changes.get()
+
+
+async def test_a_page_takes_no_events_once_its_session_has_ended(new_person: NewPerson) -> None:
+    ada = await new_person()
+    page = await OpenPage.of(ada)
+    async with page.connected(ada.cookie) as socket:
+        changes = updates(socket)
+        await ada.delete(f"/sessions/{ada.session_id}")
+        await socket.emit("event", page.new_chat)
+        await socket.emit("event", {"client_id": page.client_id, "id": "nonsense"})
+        await asyncio.sleep(0.5)  # what must not happen announces nothing
+        assert changes.empty()
+
+
+async def test_a_page_goes_on_in_a_new_session_of_the_same_person_only(new_person: NewPerson) -> None:
+    ada, bob = await new_person(), await new_person()
+    page = await OpenPage.of(ada)
+    async with page.connected(ada.cookie) as socket, httpx.AsyncClient(trust_env=False) as client:
+        changes = updates(socket)
+        await ada.delete(f"/sessions/{ada.session_id}")
+        await ada.sign_in()
+        resume = f"{page.url}/page/resume/{page.client_id}"
+        refused = await client.post(resume, headers={"Cookie": f"parley_session={bob.cookie}"})
+        assert refused.status_code == 404
+        resumed = await client.post(resume, headers={"Cookie": f"parley_session={ada.cookie}"})
+        assert resumed.status_code == 204
+        await socket.emit("event", page.new_chat)
+        async with asyncio.timeout(5):
+            await changes.get()
