@@ -12,7 +12,7 @@ from benchmarks.wire import Parsed, body, client_frame
 from services import events, markdown, views
 
 TEXT = 40
-"""Characters of a message's text; the event around it has about 460 bytes."""
+"""Characters of a message's text; its event has about 550 bytes."""
 
 SENDERS = 8
 AFTERMATH = 0.3
