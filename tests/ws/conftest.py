@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.postgres_server import create_database
+from tests.support.redis_server import RedisServer
 from tests.support.server import ParleyServer
 
 
@@ -15,6 +16,7 @@ class Nodes(NamedTuple):
 
     east: ParleyServer
     west: ParleyServer
+    redis: RedisServer
     settings: dict[str, str]
 
 
@@ -41,14 +43,17 @@ async def limited(
 
 
 @pytest.fixture(scope="session")
-async def nodes(postgres_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nodes]:
-    """Two running Parleys on one database and one Redis, without rate limits."""
-    settings = {"DATABASE_URL": await create_database(postgres_url), "REDIS_URL": redis_url}
+async def nodes(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nodes]:
+    """Two running Parleys on one database and one Redis of their own, without rate limits."""
     folder = tmp_path_factory.mktemp("nodes")
+    redis = RedisServer(folder)
+    settings = {"DATABASE_URL": await create_database(postgres_url), "REDIS_URL": redis.url}
     async with AsyncExitStack() as ends:
+        ends.push_async_callback(redis.stop)
+        await redis.start()
         east = await _start(ends, ParleyServer(folder / "east", settings))
         west = await _start(ends, ParleyServer(folder / "west", settings))
-        yield Nodes(east, west, settings)
+        yield Nodes(east, west, redis, settings)
         await east.stop()
         await west.stop()
 

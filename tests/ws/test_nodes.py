@@ -2,12 +2,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 
-from tests.conftest import FreshDatabase, NewPerson, StartServer
+from tests.conftest import NewPerson, StartServer
+from tests.support.eventually import eventually
 from tests.support.person import Person
-from tests.support.redis_server import RedisServer
+from tests.support.processes import until
 from tests.support.socket import Socket
 from tests.ws.conftest import Nodes
 from tests.ws.helpers import hears, own_chat, told
@@ -183,49 +185,61 @@ async def test_what_is_sent_on_one_node_while_one_connects_to_the_other_appears_
                 await hears([socket], chat["id"], after=after, upto=last)
 
 
-async def test_a_node_that_stops_or_dies_takes_its_presence_with_it(
+async def test_a_node_that_stops_or_dies_takes_its_presence_with_it_and_loses_nothing_it_acknowledged(
     nodes: Nodes, start_server: StartServer, new_person: NewPerson
 ) -> None:
     stopping, dying = await asyncio.gather(start_server(**nodes.settings), start_server(**nodes.settings))
     alice, bob, carol = [await new_person(url=node.url) for node in (nodes.east, stopping, dying)]
-    await alice.group_chat(bob, carol)
+    chat = await alice.group_chat(bob, carol)
     async with alice.socket() as watching, bob.socket() as stopped, carol.socket() as dead:
         await told(watching, online={bob.id, carol.id})
+        for number in range(40):
+            for socket in (stopped, dead):
+                fields = {"chat_id": chat["id"], "nonce": f"n-{number}", "body": "Hello"}
+                await socket.send("message.send", id=number, **fields)
+        await eventually(lambda: acknowledged(stopped) and acknowledged(dead))
         await dying.kill()
         await stopping.stop()
-        await told(watching, offline={bob.id}, within=3)
-        await told(watching, offline={carol.id}, within=15)
         assert [await socket.closed() for socket in (stopped, dead)] == [1012, 1006]
+        page = (await alice.get(f"/chats/{chat['id']}/messages", limit=100)).json()
+        assert {message["id"] for message in page["messages"]} >= acknowledged(stopped) | acknowledged(dead)
+        await told(watching, offline={bob.id}, within=4)
+        await told(watching, offline={carol.id}, within=15)
 
 
-async def test_messages_flow_without_redis_and_reach_the_other_node_when_it_is_back(
-    redis: RedisServer, fresh_database: FreshDatabase, start_server: StartServer, new_person: NewPerson
+def acknowledged(socket: Socket) -> set[str]:
+    """The ids of the messages whose `ack` has come."""
+    return {frame["message"]["id"] for frame in socket.waiting if frame["type"] == "ack"}
+
+
+async def test_without_redis_messages_flow_and_the_other_node_reads_them_from_the_database(
+    trio: Trio, nodes: Nodes
 ) -> None:
-    shared = {"DATABASE_URL": await fresh_database(), "REDIS_URL": redis.url}
-    east, west = await start_server(**shared), await start_server(**shared)
-    alice, bob, local = (
-        await new_person(url=east.url),
-        await new_person(url=west.url),
-        await new_person(url=east.url),
-    )
-    chat = await alice.group_chat(bob, local)
-    async with alice.socket() as own, bob.socket() as other, local.socket() as near:
+    alice, alice_west, bob = trio
+    chat = await alice.group_chat(bob)
+    async with alice.socket() as own, alice.socket() as near, bob.socket() as other:
         await own.request("message.send", chat_id=chat["id"], nonce="before", body="Hello")
         await hears([own, near, other], chat["id"], after=chat["seq"], upto=chat["seq"] + 1)
-        await redis.stop()
-        answer = await own.request("message.send", chat_id=chat["id"], nonce="without", body="Hello")
-        assert answer["type"] == "ack"
-        await near.expect("message.created", seq=chat["seq"] + 2)
-        healed = await other.expect("sync", within=8, chat_id=chat["id"])
-        assert "re" not in healed
-        assert [message["nonce"] for message in healed["messages"]] == ["without"]
-        await redis.start()
-        await own.request("message.send", chat_id=chat["id"], nonce="after", body="Hello")
-        seen = {message["nonce"] for message in healed["messages"]}
-        while "after" not in seen:
-            await other.request("ping")
-            for frame in list(other.waiting):
-                if frame["type"] == "message.created":
-                    seen.add(frame["message"]["nonce"])
-                if frame["type"] == "sync":
-                    seen |= {message["nonce"] for message in frame["messages"]}
+        await nodes.redis.stop()
+        try:
+            answer = await own.request("message.send", chat_id=chat["id"], nonce="without", body="Hello")
+            assert answer["type"] == "ack"
+            await near.expect("message.created", seq=chat["seq"] + 2)
+            healed = await other.expect("sync", within=8, chat_id=chat["id"])
+            assert ("re" in healed, [message["nonce"] for message in healed["messages"]]) == (False, ["without"])
+            async with alice_west.socket() as ended:
+                await alice.delete(f"/sessions/{alice_west.session_id}")
+                assert await ended.closed(within=2) == 4401
+        finally:
+            await nodes.redis.start()
+        await until(lambda: heard_as_event(own, other, chat["id"]), within=15, otherwise=lambda: str(other.waiting))
+
+
+async def heard_as_event(sending: Socket, receiving: Socket, chat_id: str) -> bool:
+    """Say something and tell whether it came as an event within a second, not from the database."""
+    answer = await sending.request("message.send", chat_id=chat_id, nonce=uuid4().hex, body="Hello")
+    try:
+        await receiving.expect("message.created", within=SOON, seq=answer["message"]["seq"])
+    except AssertionError:
+        return False
+    return True
