@@ -52,7 +52,7 @@ class TestATokensSession:
         assert not await holds(parley, signed_in)
 
     async def test_expires_in_time_though_it_is_cached(self, new_parley: NewParley) -> None:
-        parley = await new_parley(session_hours=1 / 3600)
+        parley = await new_parley(session_hours=1.5 / 3600)
         actor = await Actor.create(parley)
         signed_in = await open_session(actor)
         assert await holds(parley, signed_in)
