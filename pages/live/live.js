@@ -49,7 +49,7 @@ function receive(frame) {
 async function api(method, path, body) {
   const options = { method, headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) };
   const answer = await fetch("/api/v1" + path, options).catch(() => null);
-  if (answer?.status === 401 && path !== "/auth/login") state.locked = true;
+  if (answer?.status === 401 && path !== "/auth/login") state.me ? (state.locked = true) : location.reload();
   if (answer?.ok) return answer.status === 204 ? null : answer.json();
   throw (await answer?.json().catch(() => null)) ?? { detail: "The server cannot be reached. Try again." };
 }
@@ -67,11 +67,11 @@ const handlers = {
     state.online = Object.fromEntries(online.map((id) => [id, true]));
     for (const id of Object.keys(state.chats)) if (!chats.some((chat) => chat.id === id)) forget(id);
     chats.forEach(place);
-    const held = Object.keys(state.rooms).map((id) => [id, cursors[id]]);
-    if (held.length) send({ type: "sync", chats: Object.fromEntries(held) });
+    send({ type: "sync", chats: Object.fromEntries(Object.keys(state.rooms).map((id) => [id, cursors[id]])) });
     if (first) begin();
     else if (state.open && !room.value) open(state.open, { push: false });
     Object.keys(state.chats).forEach(pump);
+    markRead();
   },
   sync({ chat_id, seq, chat, messages, members, more, reset }) {
     const since = reset ? 0 : cursors[chat_id];

@@ -94,5 +94,6 @@ async def test_a_message_that_failed_is_tried_again_with_the_same_nonce(
     await screen.message("please take this").get_by_role("button", name="Try again").click()
 
     await expect(screen.message("please take this").get_by_text("Not sent")).to_have_count(0)
+    await expect(screen.message("please take this").get_by_label("Sending")).to_have_count(0)
     answer = await bob.get(f"/chats/{chat['id']}/messages")
     assert [message["nonce"] for message in answer.json()["messages"]] == [nonces[0]]
