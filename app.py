@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TextIO
 
 import uvicorn
+import uvloop
+from sqlalchemy import make_url
 from starlette.types import ASGIApp
 
 from migrations.run import migrate
@@ -72,8 +74,7 @@ async def serve(settings: Settings) -> None:
             postgres = EmbeddedPostgres(settings.data)
             stack.push_async_callback(postgres.stop)
             database_url = await postgres.start()
-        with database_errors():
-            await migrate(database_url)
+        await _migrate(database_url)
         parley = Parley(settings, database_url)
         stack.push_async_callback(parley.stop)
         await parley.start()
@@ -81,6 +82,16 @@ async def serve(settings: Settings) -> None:
         for stop in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(stop, _stop, server, parley)
         await server.serve(sockets=[listener])
+
+
+async def _migrate(database_url: str) -> None:
+    try:
+        with database_errors():
+            await migrate(database_url)
+    except Unavailable as error:
+        url = make_url(database_url)
+        where = f" at {url.host}:{url.port or 5432}" if url.host else ""
+        raise StartError(f"the database{where} cannot be used: {_reason(error)}") from None
 
 
 def _stop(server: Server, parley: Parley) -> None:
@@ -151,12 +162,11 @@ def main() -> int:
     parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(serve(Settings.from_environment()))
+        settings = Settings.from_environment()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
     except (SettingsError, StartError, EmbeddedPostgresError, NodeLockTaken) as error:
         _say(f"parley: {error}", sys.stderr)
-        return 2
-    except Unavailable as error:
-        _say(f"parley: the database cannot be used: {_reason(error)}", sys.stderr)
         return 2
     return 0
 

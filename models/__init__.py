@@ -1,6 +1,6 @@
 """The tables of Parley, one module per aggregate; PostgreSQL is the only source of truth."""
 
-from models.base import Base, new_id
+from models.base import Base, among, new_id
 from models.chat import Chat, Member
 from models.invite import Invite
 from models.message import Message, Reaction
@@ -18,5 +18,6 @@ __all__ = [
     "ServerSecret",
     "Session",
     "User",
+    "among",
     "new_id",
 ]

@@ -130,7 +130,9 @@ async def ids_of(tx: Transaction, *, user_id: UUID) -> list[UUID]:
 
 async def seqs_of(tx: Transaction, *, chat_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return the current number of each of these chats."""
-    rows = await tx.session.execute(select(models.Chat.id, models.Chat.seq).where(models.Chat.id.in_(chat_ids)))
+    rows = await tx.session.execute(
+        select(models.Chat.id, models.Chat.seq).where(models.among(models.Chat.id, chat_ids))
+    )
     return dict(rows.all())
 
 
@@ -149,7 +151,7 @@ async def _people(tx: Transaction, actor: UUID, others: list[UUID]) -> list[mode
     most = tx.settings.max_chat_members
     if len(others) + 1 > most:
         raise ValidationFailed("member_ids", f"a chat has at most {most} members")
-    found = list(await tx.session.scalars(select(models.User).where(models.User.id.in_([actor, *others]))))
+    found = list(await tx.session.scalars(select(models.User).where(models.among(models.User.id, [actor, *others]))))
     if len(found) != len(others) + 1:
         raise ValidationFailed("member_ids", "names someone who does not exist")
     return found

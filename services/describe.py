@@ -73,7 +73,7 @@ async def users(tx: Transaction, ids: Iterable[UUID]) -> list[views.User]:
     wanted = set(ids)
     if not wanted:
         return []
-    rows = await tx.session.scalars(select(models.User).where(models.User.id.in_(wanted)))
+    rows = await tx.session.scalars(select(models.User).where(models.among(models.User.id, wanted)))
     return [user(row) for row in rows]
 
 
@@ -106,7 +106,7 @@ async def reactions(
             ),
             func.coalesce(func.bool_or(reaction.user_id == actor), False),
         )
-        .where(reaction.message_id.in_(message_ids))
+        .where(models.among(reaction.message_id, message_ids))
         .group_by(reaction.message_id, reaction.emoji)
         .order_by(func.min(reaction.created_at), reaction.emoji)
     )

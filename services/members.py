@@ -75,7 +75,7 @@ async def fellows(tx: Transaction, *, user_id: UUID, among: Sequence[UUID]) -> l
         .distinct()
         .join(own, own.chat_id == member.chat_id)
         .where(own.user_id == user_id, own.left_at.is_(None))
-        .where(member.left_at.is_(None), member.user_id.in_(among))
+        .where(member.left_at.is_(None), models.among(member.user_id, among))
     )
     return list(found)
 

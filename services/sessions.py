@@ -152,7 +152,9 @@ async def forget_expired(tx: Transaction) -> None:
 async def still_active(tx: Transaction, *, session_ids: list[UUID]) -> set[UUID]:
     """Return which of these sessions hold."""
     row = models.Session
-    found = await tx.session.scalars(select(row.id).where(row.id.in_(session_ids), row.expires_at > func.now()))
+    found = await tx.session.scalars(
+        select(row.id).where(models.among(row.id, session_ids), row.expires_at > func.now())
+    )
     return set(found)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from uuid import UUID
 
@@ -52,17 +52,22 @@ class SocketEndpoint:
         """Check who asks, then serve the connection until it ends."""
         await receive()
         try:
-            session = await self._admit(HTTPConnection(scope))
+            token = token_of(HTTPConnection(scope))
+            session = await self._admit(token)
         except ParleyError as error:
             await refuse(send, error)
             return
         await send({"type": "websocket.accept"})
-        await SocketClient(self._parley, session, scope["extensions"][EXTENSION]["writer"]).serve(receive)
+        client = SocketClient(self._parley, session, scope["extensions"][EXTENSION]["writer"])
+        await client.serve(receive, still_signed_in=partial(self._is_signed_in, token))
 
-    async def _admit(self, connection: HTTPConnection) -> ActiveSession:
+    async def _is_signed_in(self, token: str | None) -> bool:
+        return await sessions.authenticate(self._parley, token) is not None
+
+    async def _admit(self, token: str | None) -> ActiveSession:
         if self._parley.draining:
             raise Unavailable("The server is restarting; try again.")
-        session = await sessions.authenticate(self._parley, token_of(connection))
+        session = await sessions.authenticate(self._parley, token)
         if session is None:
             raise NotAuthenticated
         settings = self._parley.settings
@@ -91,13 +96,19 @@ class SocketClient:
         if self._writer.unsent > self._parley.settings.max_send_buffer_bytes:
             asyncio.get_running_loop().call_soon(self._close, TOO_SLOW, "reads too slowly")
 
-    async def serve(self, receive: Receive) -> None:
-        """Give the connection its seat and answer its requests until it ends."""
+    async def serve(self, receive: Receive, *, still_signed_in: Callable[[], Awaitable[bool]]) -> None:
+        """Give the connection its seat and answer its requests until it ends.
+
+        :param still_signed_in: asked once the end of the session is watched for, since it may have come before.
+        """
         seat = Seat(self, user_id=self._actor, expires_at=self._session.expires_at)
         end = self._parley.session_ends.watch(
             self._session.id, self._session.expires_at, lambda: self._close(SIGNED_OUT, "signed out")
         )
         try:
+            if not await still_signed_in():
+                self._close(SIGNED_OUT, "signed out")
+                return
             await self._parley.join(seat)
             await self._read(receive)
         except ParleyError as error:
