@@ -20,6 +20,7 @@ from migrations.run import migrate
 from pages.body_limit import BodyLimit
 from pages.endpoints.doors import create_api
 from pages.endpoints.frame_protocol import FrameProtocol
+from pages.endpoints.socket import SocketEndpoint, SocketFirst
 from pages.headers import SecurityHeaders
 from pages.mount import mount_pages
 from pages.origin import OriginCheck
@@ -57,8 +58,8 @@ def create_app(parley: Parley) -> ASGIApp:
     """Put the doors for programs and the pages together, behind what guards them all."""
     app = create_api(parley)
     mount_pages(app, parley)
-    guarded = OriginCheck(BodyLimit(app, parley.settings.max_request_bytes), parley)
-    return SecurityHeaders(guarded)
+    limited = BodyLimit(app, parley.settings.max_request_bytes)
+    return SecurityHeaders(OriginCheck(SocketFirst(SocketEndpoint(parley), limited), parley))
 
 
 async def serve(settings: Settings) -> None:

@@ -1,12 +1,10 @@
-"""All doors for programs, hung into an application."""
+"""The HTTP doors for programs, hung into an application."""
 
 from fastapi import APIRouter, FastAPI
-from starlette.routing import WebSocketRoute
 
 from pages.endpoints import api_docs, health, problems, unknown
 from pages.endpoints.description import DescribedApi
 from pages.endpoints.rest import auth, chats, invites, members, messages, search, sessions, users
-from pages.endpoints.socket import SocketEndpoint
 from services.parley import Parley
 
 DESCRIPTION = """The interface that Parley's own page uses too. Sign in with `POST /api/v1/auth/login`; programs then
@@ -14,7 +12,7 @@ send `Authorization: Bearer` with the token. Events come over the WebSocket `/ws
 
 
 def create_api(parley: Parley) -> FastAPI:
-    """Build the application with REST, ``/ws`` and what operators need.
+    """Build the application with REST and what operators need.
 
     :param parley: the node.
     """
@@ -34,7 +32,6 @@ def create_api(parley: Parley) -> FastAPI:
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)
-    app.router.routes.append(WebSocketRoute("/ws", SocketEndpoint(parley)))
     api_docs.install(app)
     unknown.install(app)
     return app

@@ -4,6 +4,8 @@ ASGI sends each message through several layers for each connection. What the hub
 hundreds of connections, so the endpoint writes it straight to the transport (an ASGI extension, ``parley.frames``).
 """
 
+import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn._types import ASGISendEvent
@@ -26,6 +28,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """Set up as the server does."""
         super().__init__(*args, **kwargs)
         self._outgoing: list[bytes] = []
+        self._most_unsent = sys.maxsize
+        self._exceeded: Callable[[], None] = self._abort
 
     def handle_connect(self, event: Request) -> None:
         """Offer the extension to the application."""
@@ -52,22 +56,22 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
         :param payload: UTF-8, not yet framed.
         """
-        if self.close_sent or self.disconnected or self.transport.is_closing():
-            return
         if not self._outgoing:
-            self.loop.call_soon(self.flush)
-        self._outgoing.append(text_frame(payload))
+            UNFLUSHED.add(self)
+        self._outgoing.append(FRAMER.frame(payload))
 
-    @property
-    def unsent(self) -> int:
-        """Bytes that the client has not taken yet."""
-        return self.transport.get_write_buffer_size() + sum(map(len, self._outgoing))
+    def limit_unsent(self, most: int, exceeded: Callable[[], None]) -> None:
+        """Have ``exceeded`` called when the client leaves more than ``most`` bytes untaken."""
+        self._most_unsent, self._exceeded = most, exceeded
 
     def flush(self) -> None:
         """Hand what was written to the transport."""
         outgoing, self._outgoing = self._outgoing, []
-        if outgoing and not self.close_sent and not self.transport.is_closing():
-            self.transport.write(b"".join(outgoing))
+        if not outgoing or self.close_sent or self.transport.is_closing():
+            return
+        self.transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+        if self.transport.get_write_buffer_size() > self._most_unsent:
+            self._exceeded()
 
     def close_with(self, code: int, reason: str) -> None:
         """Close with a code of the application's; the connection is cut when the client does not answer."""
@@ -99,11 +103,46 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def text_frame(payload: bytes) -> bytes:
-    """Frame a text message as a server does: unmasked, in one piece (RFC 6455, section 5.2)."""
-    size = len(payload)
+class Framer:
+    """Frames a text message; the one before is remembered, because a broadcast sends the same to all in a row."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._payload = self._frame = b""
+
+    def frame(self, payload: bytes) -> bytes:
+        """Frame a message as a server does: unmasked, in one piece (RFC 6455, section 5.2)."""
+        if payload is not self._payload:
+            self._payload, self._frame = payload, _header(len(payload)) + payload
+        return self._frame
+
+
+class Unflushed:
+    """The connections that have something to write; one turn of the event loop later all are flushed together."""
+
+    def __init__(self) -> None:
+        """Wait for the first."""
+        self._protocols: list[FrameProtocol] = []
+
+    def add(self, protocol: FrameProtocol) -> None:
+        """Flush this connection too."""
+        if not self._protocols:
+            protocol.loop.call_soon(self._flush)
+        self._protocols.append(protocol)
+
+    def _flush(self) -> None:
+        protocols, self._protocols = self._protocols, []
+        for protocol in protocols:
+            protocol.flush()
+
+
+FRAMER = Framer()
+UNFLUSHED = Unflushed()
+
+
+def _header(size: int) -> bytes:
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((0x81, size))
     if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")

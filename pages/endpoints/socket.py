@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from starlette.requests import HTTPConnection
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pages.credentials import token_of
 from pages.endpoints import problems
@@ -27,6 +27,8 @@ from services.parley import Parley
 from services.rate_limits import Bucket, Rate
 from services.sessions import ActiveSession
 
+PATH = "/ws"
+
 SIGNED_OUT = 4401
 TOO_SLOW = 4408
 FRAME_TOO_LARGE = 4413
@@ -37,6 +39,22 @@ IN_FLIGHT = 64
 """Requests of one connection that are worked on at once; more wait in the network."""
 
 logger = logging.getLogger("parley.socket")
+
+
+class SocketFirst:
+    """Takes what is for ``/ws`` out before it goes through an application's layers, which each cost memory.
+
+    :param socket: the application of ``/ws``. :param others: the application of everything else.
+    """
+
+    def __init__(self, socket: ASGIApp, others: ASGIApp) -> None:
+        self._socket = socket
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_socket = scope["type"] == "websocket" and scope["path"] == PATH
+        await (self._socket if is_socket else self._others)(scope, receive, send)
 
 
 class SocketEndpoint:
@@ -89,12 +107,11 @@ class SocketClient:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         rate = Rate(parley.settings.frames_per_second, 1.0, parley.settings.frames_burst)
         self._frames, self._refused = Bucket(rate), Bucket(rate)
+        writer.limit_unsent(parley.settings.max_send_buffer_bytes, lambda: self._close(TOO_SLOW, "reads too slowly"))
 
     def send(self, frame: bytes) -> None:
         """Queue an encoded frame; a client that does not read is cut off instead of waited for."""
         self._writer.write_text(frame)
-        if self._writer.unsent > self._parley.settings.max_send_buffer_bytes:
-            asyncio.get_running_loop().call_soon(self._close, TOO_SLOW, "reads too slowly")
 
     async def serve(self, receive: Receive, *, still_signed_in: Callable[[], Awaitable[bool]]) -> None:
         """Give the connection its seat and answer its requests until it ends.
