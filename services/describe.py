@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, cast, func, select
+from sqlalchemy import ARRAY, Integer, Select, Uuid, any_, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 import models
@@ -70,11 +71,15 @@ def message(row: models.Message, reactions: dict[str, views.Reactions] | None = 
 
 async def users(tx: Transaction, ids: Iterable[UUID]) -> list[views.User]:
     """Describe the people with these ids."""
+    return [user(row) for row in await user_rows(tx, ids)]
+
+
+async def user_rows(tx: Transaction, ids: Iterable[UUID]) -> Sequence[models.User]:
+    """Fetch the people with these ids."""
     wanted = set(ids)
     if not wanted:
         return []
-    rows = await tx.session.scalars(select(models.User).where(models.among(models.User.id, wanted)))
-    return [user(row) for row in rows]
+    return (await tx.session.scalars(select(models.User).where(models.among(models.User.id, wanted)))).all()
 
 
 async def messages(
@@ -94,8 +99,17 @@ async def reactions(
     """Describe the reactions to each message, the emoji used first first."""
     if not message_ids:
         return {}
+    rows = await tx.session.execute(_REACTIONS, {"message_ids": list(message_ids), "actor": actor})
+    found: dict[UUID, dict[str, views.Reactions]] = {}
+    for message_id, emoji, count, ids, own in rows:
+        shown = own_first(ids, actor) if own and actor else ids
+        found.setdefault(message_id, {})[emoji] = views.Reactions(count, shown)
+    return found
+
+
+def _reactions() -> Select[Any]:
     reaction = models.Reaction
-    rows = await tx.session.execute(
+    return (
         select(
             reaction.message_id,
             reaction.emoji,
@@ -104,17 +118,16 @@ async def reactions(
                 func.array_agg(aggregate_order_by(reaction.user_id, reaction.created_at)),
                 cast(func.greatest(func.count() - REACTING_IDS_SHOWN, 0), Integer),
             ),
-            func.coalesce(func.bool_or(reaction.user_id == actor), False),
+            func.coalesce(func.bool_or(reaction.user_id == bindparam("actor", type_=Uuid())), False),
         )
-        .where(models.among(reaction.message_id, message_ids))
+        .where(reaction.message_id == any_(bindparam("message_ids", type_=ARRAY(Uuid()))))
         .group_by(reaction.message_id, reaction.emoji)
         .order_by(func.min(reaction.created_at), reaction.emoji)
     )
-    found: dict[UUID, dict[str, views.Reactions]] = {}
-    for message_id, emoji, count, ids, own in rows:
-        shown = own_first(ids, actor) if own and actor else ids
-        found.setdefault(message_id, {})[emoji] = views.Reactions(count, shown)
-    return found
+
+
+# Built once: putting such a query together takes longer than running it.
+_REACTIONS = _reactions()
 
 
 def own_first(ids: Sequence[UUID], own: UUID) -> list[UUID]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Uuid, bindparam, select
 
 import models
 from services.errors import ChatClosed, Forbidden, NotFound
@@ -67,15 +67,21 @@ def next_seq(chat: models.Chat) -> int:
     return chat.seq
 
 
-async def _admit(tx: Transaction, actor: UUID, chat_id: UUID, *, lock: bool) -> Entry:
-    query = (
-        select(models.Chat, models.Member)
-        .join(models.Member, models.Member.chat_id == models.Chat.id)
-        .where(models.Chat.id == chat_id, models.Member.user_id == actor, models.Member.left_at.is_(None))
+_ADMISSION = (
+    select(models.Chat, models.Member)
+    .join(models.Member, models.Member.chat_id == models.Chat.id)
+    .where(
+        models.Chat.id == bindparam("chat_id", type_=Uuid()),
+        models.Member.user_id == bindparam("actor", type_=Uuid()),
+        models.Member.left_at.is_(None),
     )
-    if lock:
-        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    row = (await tx.session.execute(query)).one_or_none()
+)
+_LOCKED = _ADMISSION.with_for_update(key_share=True).execution_options(populate_existing=True)
+
+
+async def _admit(tx: Transaction, actor: UUID, chat_id: UUID, *, lock: bool) -> Entry:
+    query = _LOCKED if lock else _ADMISSION
+    row = (await tx.session.execute(query, {"actor": actor, "chat_id": chat_id})).one_or_none()
     if row is None:
         raise NotFound("There is no such chat.")
     return Entry(row[0], row[1])

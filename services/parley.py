@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.engine import create_engine
-from services import accounts, chats, events, frames, members, sessions, sync
+from services import chats, events, frames, members, sessions, sync
 from services import describe as describe_rows
 from services.bus import Bus, LocalBus
 from services.cache import Cache, MemoryCache, cached
@@ -246,12 +246,13 @@ class DatabaseReader:
             referred = {chat.peer.id for chat in own_chats if chat.peer}
             referred |= {chat.last_message.author_id for chat in own_chats if chat.last_message}
             referred |= {chat.owner_id for chat in own_chats if chat.owner_id}
+            people = {row.id: row for row in await describe_rows.user_rows(tx, {user_id, *referred})}
             return frames.Hello(
                 protocol=frames.PROTOCOL,
-                user=await accounts.me(tx, actor=user_id),
+                user=describe_rows.own_user(people[user_id]),
                 session_expires_at=expires_at,
                 chats=own_chats,
-                users=await describe_rows.users(tx, referred),
+                users=[describe_rows.user(people[referred_id]) for referred_id in referred],
                 online=await members.fellows(tx, user_id=user_id, among=online),
             )
 
