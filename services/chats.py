@@ -121,11 +121,12 @@ async def transfer(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID
 
 async def ids_of(tx: Transaction, *, user_id: UUID) -> list[UUID]:
     """Return the ids of a person's chats."""
-    member = models.Member
-    found = await tx.session.scalars(
-        select(member.chat_id).where(member.user_id == user_id, member.left_at.is_(None))
-    )
-    return list(found)
+    return list(await tx.session.scalars(_IDS, {"user_id": user_id}))
+
+
+_IDS = select(models.Member.chat_id).where(
+    models.Member.user_id == bindparam("user_id", type_=Uuid()), models.Member.left_at.is_(None)
+)
 
 
 async def seqs_of(tx: Transaction, *, chat_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select
 from sqlalchemy.orm import aliased
 
 import models
@@ -69,15 +69,23 @@ async def audience(tx: Transaction, *, chat_id: UUID) -> Audience | None:
 
 async def fellows(tx: Transaction, *, user_id: UUID, among: Sequence[UUID]) -> list[UUID]:
     """Return which of these people share a chat with someone."""
+    found = await tx.session.scalars(_FELLOWS, {"user_id": user_id, "among": list(among)})
+    return list(found)
+
+
+def _fellows() -> Select[UUID]:
     member, own = models.Member, aliased(models.Member)
-    found = await tx.session.scalars(
+    return (
         select(member.user_id)
         .distinct()
         .join(own, own.chat_id == member.chat_id)
-        .where(own.user_id == user_id, own.left_at.is_(None))
-        .where(member.left_at.is_(None), models.among(member.user_id, among))
+        .where(own.user_id == bindparam("user_id", type_=Uuid()), own.left_at.is_(None), member.left_at.is_(None))
+        .where(member.user_id == any_(bindparam("among", type_=ARRAY(Uuid()))))
     )
-    return list(found)
+
+
+# Built once: putting such a query together takes longer than running it.
+_FELLOWS = _fellows()
 
 
 async def is_member(tx: Transaction, *, chat_id: UUID, user_id: UUID) -> bool:
