@@ -87,7 +87,7 @@ class PagePolicy:
             await self._app(scope, receive, send)
             return
         start: Message | None = None
-        body = bytearray()
+        parts: list[bytes] = []
 
         async def send_with_nonce(message: Message) -> None:
             nonlocal start
@@ -96,9 +96,11 @@ class PagePolicy:
             elif start is None:
                 await send(message)
             else:
-                body.extend(message.get("body", b""))
+                parts.append(message.get("body", b""))
                 if not message.get("more_body", False):
-                    await _send_page(start, bytes(body), send)
+                    body = b"".join(parts)
+                    parts.clear()  # an open page keeps its request, and with it all that this function holds
+                    await _send_page(start, body, send)
 
         await self._app(scope, receive, send_with_nonce)
 

@@ -1,6 +1,6 @@
 """Who is in a chat: listing, adding, removing, leaving."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -67,7 +67,7 @@ async def audience(tx: Transaction, *, chat_id: UUID) -> Audience | None:
     return Audience(describe.chat(chat), await ids_of(tx, chat_id=chat_id), some)
 
 
-async def fellows(tx: Transaction, *, user_id: UUID, among: Sequence[UUID]) -> list[UUID]:
+async def fellows(tx: Transaction, *, user_id: UUID, among: Collection[UUID]) -> list[UUID]:
     """Return which of these people share a chat with someone."""
     found = await tx.session.scalars(_FELLOWS, {"user_id": user_id, "among": list(among)})
     return list(found)

@@ -44,6 +44,9 @@ SESSIONS_EVERY = 1.0
 TIDY_EVERY = 600.0
 """Seconds between two removals of expired sessions."""
 
+ONLINE_DESCRIBED = 200
+"""People online that a ``hello`` describes and not only names; a crowd's names are read when they are needed."""
+
 MEMBERSHIP_KEPT = 10.0
 """Seconds that a cached membership is believed without asking again."""
 
@@ -240,12 +243,13 @@ class DatabaseReader:
 
     async def hello(self, user_id: UUID, expires_at: datetime) -> frames.Hello:
         """Return the first frame of a person's connection."""
-        online = list(self._parley.presence.online())
         async with self._parley.snapshot() as tx:
+            online = await members.fellows(tx, user_id=user_id, among=self._parley.presence.online())
             own_chats = await chats.list_for(tx, actor=user_id)
             referred = {chat.peer.id for chat in own_chats if chat.peer}
             referred |= {chat.last_message.author_id for chat in own_chats if chat.last_message}
             referred |= {chat.owner_id for chat in own_chats if chat.owner_id}
+            referred.update(online[:ONLINE_DESCRIBED])
             people = {row.id: row for row in await describe_rows.user_rows(tx, {user_id, *referred})}
             return frames.Hello(
                 protocol=frames.PROTOCOL,
@@ -253,7 +257,7 @@ class DatabaseReader:
                 session_expires_at=expires_at,
                 chats=own_chats,
                 users=[describe_rows.user(people[referred_id]) for referred_id in referred],
-                online=await members.fellows(tx, user_id=user_id, among=online),
+                online=online,
             )
 
     async def audience(self, chat_id: UUID) -> Audience | None:
