@@ -10,6 +10,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --only-binary :all: --no-header --upgrade
 
+# What these test does not ask which database it is; the others run on both.
+SAME_WHEN_SERVED := bus bus_frames cache embedded_postgres markdown ordering passwords peers rate_limits redis_cache \
+	redis_link settings texts
+
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -25,7 +29,7 @@ tools: ## find or install the servers and the browser that only tests need
 
 test: install-dev tools ## set up all that tests need and run them all, with the embedded and a served PostgreSQL
 	$(BIN)/python -m pytest --durations=10
-	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws --ignore=tests/services/test_embedded_postgres.py
+	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws $(SAME_WHEN_SERVED:%=--ignore=tests/services/test_%.py)
 
 check: install-dev ## format, lint, types, import directions, JavaScript budget, locks, settings document
 	$(BIN)/ruff format --check .
