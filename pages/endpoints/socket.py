@@ -123,10 +123,10 @@ class SocketClient:
             self._session.id, self._session.expires_at, lambda: self._close(SIGNED_OUT, "signed out")
         )
         try:
+            # The seat is taken without waiting for anything after the check of how many there are.
+            await self._parley.join(seat)
             if not await still_signed_in():
                 self._close(SIGNED_OUT, "signed out")
-                return
-            await self._parley.join(seat)
             await self._read(receive)
         except ParleyError as error:
             self.send(frames.encode(frames.Error.of(error)))
