@@ -14,6 +14,9 @@ from services.errors import ChatClosed, Conflict, Forbidden, NotFound, Validatio
 from services.gate import Entry, enter, enter_as_owner, enter_to_change, next_seq
 from services.transaction import Transaction
 
+MOST_FELLOWS = 200
+"""Memberships of others that are looked at to describe people before anyone asks for them."""
+
 WELCOME_USERS = 100
 """Members that the news of a chat brings along; the others are read when they are needed."""
 
@@ -73,19 +76,23 @@ async def fellows(tx: Transaction, *, user_id: UUID, among: Collection[UUID]) ->
     return list(found)
 
 
+async def some_fellows(tx: Transaction, *, user_id: UUID) -> list[UUID]:
+    """Return people who share a chat with someone: all of them in a small team, some in a large one."""
+    return list(await tx.session.scalars(_SOME_FELLOWS, {"user_id": user_id}))
+
+
 def _fellows() -> Select[UUID]:
     member, own = models.Member, aliased(models.Member)
     return (
         select(member.user_id)
-        .distinct()
         .join(own, own.chat_id == member.chat_id)
         .where(own.user_id == bindparam("user_id", type_=Uuid()), own.left_at.is_(None), member.left_at.is_(None))
-        .where(member.user_id == any_(bindparam("among", type_=ARRAY(Uuid()))))
     )
 
 
 # Built once: putting such a query together takes longer than running it.
-_FELLOWS = _fellows()
+_SOME_FELLOWS = _fellows().where(models.Member.user_id != bindparam("user_id", type_=Uuid())).limit(MOST_FELLOWS)
+_FELLOWS = _fellows().where(models.Member.user_id == any_(bindparam("among", type_=ARRAY(Uuid())))).distinct()
 
 
 async def is_member(tx: Transaction, *, chat_id: UUID, user_id: UUID) -> bool:

@@ -44,9 +44,6 @@ SESSIONS_EVERY = 1.0
 TIDY_EVERY = 600.0
 """Seconds between two removals of expired sessions."""
 
-ONLINE_DESCRIBED = 200
-"""People online that a ``hello`` describes and not only names; a crowd's names are read when they are needed."""
-
 MEMBERSHIP_KEPT = 10.0
 """Seconds that a cached membership is believed without asking again."""
 
@@ -249,7 +246,7 @@ class DatabaseReader:
             referred = {chat.peer.id for chat in own_chats if chat.peer}
             referred |= {chat.last_message.author_id for chat in own_chats if chat.last_message}
             referred |= {chat.owner_id for chat in own_chats if chat.owner_id}
-            referred.update(online[:ONLINE_DESCRIBED])
+            referred.update(await members.some_fellows(tx, user_id=user_id))
             people = {row.id: row for row in await describe_rows.user_rows(tx, {user_id, *referred})}
             return frames.Hello(
                 protocol=frames.PROTOCOL,
