@@ -9,12 +9,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.processes import free_port, until
 
 PASSWORD = "throw-away"
+
+DROPPED_WITHIN = 30.0
+"""Seconds."""
 
 
 class PostgresServer:
@@ -108,7 +111,17 @@ async def drop_database(url: str, *, database: str) -> None:
     :param url: the one that it was made with.
     :param database: the URL of the one to remove.
     """
-    await execute(url, f"DROP DATABASE {make_url(database).database} WITH (FORCE)")
+    name = make_url(database).database
+
+    async def dropped() -> bool:
+        # A worker of autovacuum belongs to the superuser, so that nobody else may end it; it ends by itself.
+        try:
+            await execute(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        except ProgrammingError:
+            return False
+        return True
+
+    await until(dropped, within=DROPPED_WITHIN, otherwise=lambda: f"database {name} is still there")
 
 
 async def execute(url: str, statement: str) -> None:
