@@ -15,8 +15,8 @@ Row = dict[str, Any]
 class ChatState:
     """What a client knows of one chat.
 
-    ``seq`` is the number up to which it knows everything, ``heard`` that of the last event: while it is behind, the
-    first is lower.
+    ``seq`` is the number up to which it knows everything, ``heard`` that of the last event. The first is lower while
+    the client is behind, and higher where an answer to `sync` overtook events.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,6 @@ class ChatClient:
         state.take_page(page)
         # The events since `hello` came without a hole, so that the last page and they are everything.
         state.seq = page["seq"] if page["more"] else max(page["seq"], state.heard)
-        state.heard = max(state.heard, state.seq)
         return found.more
 
     def _apply(self, frame: Row) -> None:
@@ -147,7 +146,7 @@ class ChatClient:
             state.take_chat(frame["chat"])
         state.heard = frame["seq"]
         if frame["chat_id"] not in self.to_sync:
-            state.seq = state.heard
+            state.seq = max(state.seq, state.heard)
 
 
 async def fresh(actor: Actor) -> dict[str, Row]:
