@@ -142,6 +142,7 @@ async def catch_up_everywhere(world: World, client: ChatClient, limit: int) -> N
 Fate = str
 MOVES = st.tuples(st.sampled_from(["connect", "disconnect", "catch up"]), st.integers(0, 2))
 SEND = Step("send", actor=0, other=0, pick=0, private=False)
+REMOVE = Step("remove", actor=0, other=1, pick=0, private=False)
 
 
 @BOUNDED
@@ -150,6 +151,9 @@ SEND = Step("send", actor=0, other=0, pick=0, private=False)
         st.one_of(st.tuples(STEPS, st.sampled_from(["now", "now", "now", "later", "lost"])), MOVES), max_size=30
     ),
     shuffle=st.randoms(use_true_random=False),
+)
+@example(  # a removal is lost: the gap that it leaves tells who may still hear
+    plan=[("connect", 1), ("catch up", 1), (REMOVE, "lost")], shuffle=random.Random(0)
 )
 @example(  # an answer to `sync` overtakes an event, which then brings nothing new
     plan=[("connect", 0), (SEND, "now"), (SEND, "later"), ("catch up", 0)], shuffle=random.Random(0)
