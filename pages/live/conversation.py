@@ -3,8 +3,10 @@
 from pages.live.element import Live
 from pages.live.parts import avatar, icon, icon_button, menu_item
 
-EMOJI = [*"👍❤😂🎉😮😢🙏👀✅❌🔥💯🤔👏🚀😍😅😎🤝💡☕🍕👋💪"]
-"""What the picker offers; any other emoji can be typed into it."""
+EMOJI = [*"👍😂🎉😮😢🙏👀✅❌🔥💯🤔👏🚀😍😅😎🤝💡☕🍕👋💪", "❤️"]
+"""What the picker offers, as keyboards write it; any other emoji can be typed into it."""
+
+_IF_OPEN = 'v-if="!chat.closed_at"'
 
 _HEADING = f"""
 <header v-if="chat" class="bar">
@@ -27,10 +29,10 @@ _HEADING = f"""
             title="More">{icon("more_vert")}
       <q-menu class="menu" anchor="bottom right" self="top right"><q-list role="menu">
         <template v-if="chat.owner_id === state.me.id">
-          {menu_item("edit", "Rename", "emit('rename', chat.id)")}
-          {menu_item("person_add", "Add people", "emit('addMembers', chat.id)", extra='v-if="!chat.closed_at"')}
-          {menu_item("swap_horiz", "Hand over ownership", "emit('transfer', chat.id)")}
-          {menu_item("lock", "Close chat", "emit('close', chat.id)", extra='v-if="!chat.closed_at"')}
+          {menu_item("edit", "Rename", "emit('rename', chat.id)", extra=_IF_OPEN)}
+          {menu_item("person_add", "Add people", "emit('addMembers', chat.id)", extra=_IF_OPEN)}
+          {menu_item("swap_horiz", "Hand over ownership", "emit('transfer', chat.id)", extra=_IF_OPEN)}
+          {menu_item("lock", "Close chat", "emit('close', chat.id)", extra=_IF_OPEN)}
           {menu_item("lock_open", "Reopen chat", "emit('reopen', chat.id)", extra='v-if="chat.closed_at"')}
         </template>
         {menu_item("logout", "Leave chat", "emit('leave', chat.id)")}
@@ -135,7 +137,7 @@ _MESSAGES = f"""
       </div>
       <div v-for="row in timeline" :key="row.key" class="row-box"
            v-memo="[row.message, row.message.version, row.message.state, row.head, row.day, row.fresh, chat.closed_at,
-                    chat.owner_id, state.active === row.key, state.spot === row.message.seq, state.users,
+                    chat.owner_id, state.active === row.key, state.spot === row.message.seq, state.names,
                     row.message.reply_to && find(row.message.reply_to)]">{_MESSAGE}</div>
     </div>
   </div>

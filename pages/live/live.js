@@ -1,6 +1,6 @@
 // Parley's only script: one WebSocket, one reactive store of what came over it, and the actions on both.
 // It draws nothing: each Live element binds all of it to a Vue template that a Python class beside this file holds.
-import { computed, h, nextTick, reactive, watch } from "vue";
+import { computed, h, nextTick, reactive, toRaw, watch } from "vue";
 
 const PAGE = 50; // messages fetched at once
 const ROWS = 300; // messages in the document at once: a window on those that were fetched
@@ -13,10 +13,11 @@ const state = reactive({
   me: null, users: {}, online: {}, chats: {}, rooms: {}, typing: {}, // chats: all of mine; rooms: those with messages
   open: null, drafts: {}, outbox: [], editing: null, active: null, spot: null, menu: false, panel: false, filter: "",
   following: true, skip: 0, // whether the view stays at the newest message; how many newer ones the window leaves out
-  link: "connecting", expires: 0, ending: 0, locked: false, renewing: false, refusal: "",
+  link: "connecting", expires: 0, ending: 0, names: 0, locked: false, renewing: false, refusal: "",
 });
 const cursors = {}; // by chat: the number up to which this page has every change
 const sending = new Set(); // chats with a message on its way
+const pages = {}, asked = {}; // by chat: the page of messages on its way; by person: the answer on its way
 let socket = null, attempts = 0, retry = 0, heard = 0, typedAt = 0;
 const coarse = matchMedia("(pointer: coarse)").matches; // fingers: Enter breaks the line, and no keyboard pops up
 let list = null; // the scrolling element of the open chat
@@ -85,12 +86,11 @@ const handlers = {
     cursors[chat_id] = Math.max(seq, since);
     if (more) send({ type: "sync", chats: { [chat_id]: seq } });
   },
-  ack({ re, message }) {
-    if (message) merge(message, true), settle(re);
-  },
+  ack: ({ re, message }) => message && (merge(message, true), settle(re)),
   error({ re, detail, retry_after }) {
     if (retry_after) return setTimeout(settle, 1_000 * retry_after, re);
-    Object.assign(unsent(re) ?? {}, { state: "failed", problem: detail });
+    const message = unsent(re);
+    if (message) store(`send:${message.nonce}`, Object.assign(message, { state: "failed", problem: detail }));
     settle(re);
   },
   "message.created"({ chat_id, message }) {
@@ -102,19 +102,18 @@ const handlers = {
   "chat.added"({ chat, users }) {
     const peer = chat.kind === "private" ? users.find((user) => user.id !== state.me.id) : null;
     place({ read_seq: chat.seq, unread: 0, last_message: null, peer, ...chat });
+    // The event tells nothing of the past that the chat may have, nor of what was written for it while one was out.
+    if (chat.seq > 1) api("GET", `/chats/${chat.id}`).then((now) => now.seq >= cursors[now.id] && place(now), () => {});
+    pump(chat.id);
   },
   "chat.updated": ({ chat }) => place(chat),
-  "chat.removed"({ chat_id }) {
-    notify(`You are no longer in “${title(state.chats[chat_id])}”.`);
-    forget(chat_id);
-  },
+  "chat.removed": ({ chat_id }) => forget(chat_id),
   "member.added": ({ chat_id, user }) => noteMember(chat_id, user, true),
   "member.removed": ({ chat_id, user }) => noteMember(chat_id, user, false),
-  presence({ online, offline }) {
-    online.forEach((id) => (state.online[id] = true));
-    offline.forEach((id) => delete state.online[id]);
-  },
+  presence: ({ online, offline }) =>
+    (online.forEach((id) => (state.online[id] = true)), offline.forEach((id) => delete state.online[id])),
   typing({ chat_id, user_id }) {
+    meet(chat_id, [{ author_id: user_id }]);
     const until = ((state.typing[chat_id] ??= {})[user_id] = Date.now() + TYPING);
     setTimeout(() => state.typing[chat_id]?.[user_id] === until && delete state.typing[chat_id][user_id], TYPING);
   },
@@ -124,13 +123,14 @@ const handlers = {
     Object.assign(chat, { read_seq: seq, unread: behind ? (await api("GET", `/chats/${chat_id}`)).unread : 0 });
   },
 };
-const learn = (user) => (state.users[user.id] = user);
+const learn = (user) => ((state.names += name(user.id) !== user.display_name), (state.users[user.id] = user));
 function place(chat) {
   if (chat.peer) learn(chat.peer);
   state.chats[chat.id] = { ...state.chats[chat.id], ...chat };
   if (!state.rooms[chat.id]) cursors[chat.id] = chat.seq;
 }
 function forget(id) {
+  notify(`You are no longer in “${title(state.chats[id])}”.`);
   for (const part of [state.chats, state.rooms, state.typing, state.drafts]) delete part[id];
   if (state.open === id) open(null);
 }
@@ -143,24 +143,28 @@ function announce(message) {
   chat.unread += 1;
 }
 function noteMember(id, user, inside) {
-  const members = state.rooms[id]?.members ?? {};
-  inside ? (members[user.id] = user) : delete members[user.id];
+  const { members } = Object.assign(state.rooms[id] ?? {}, { turnover: true });
+  if (members) inside ? (members[user.id] = user) : delete members[user.id];
 }
 function merge(message, created = false) {
   const chat = state.chats[message.chat_id], room = state.rooms[message.chat_id];
   const sent = state.outbox.find((one) => one.nonce === message.nonce && one.author_id === message.author_id);
   if (sent) discard(sent);
-  meet(message);
+  meet(message.chat_id, [message]);
   if (chat.last_message?.id === message.id && message.version > chat.last_message.version) chat.last_message = message;
   if (!room) return;
-  const at = room.rows.findLastIndex((row) => row.seq <= message.seq), held = room.rows[at];
-  if (held?.seq !== message.seq) {
-    if (created || held || !room.more) room.rows.splice(at + 1, 0, message);
-  } else if (message.version > held.version) room.rows[at] = message;
+  if (created || !room.more || message.seq >= room.rows[0]?.seq) insert(room, message);
+  else if (room.loading) room.missed.push(message); // the page on its way may have been read before this
+}
+// Rows stand by number, the newest version of each, in whatever order and however often they come.
+function insert(room, message) {
+  const at = toRaw(room.rows).findLastIndex((row) => row.seq <= message.seq), held = room.rows[at];
+  if (held?.seq !== message.seq) room.rows.splice(at + 1, 0, message);
+  else if (message.version > held.version) room.rows[at] = message;
 }
 
 // --- the open chat
-const pathChat = () => location.pathname.match(/^\/chat\/([^/]+)$/)?.[1];
+const pathChat = () => location.pathname.match(/^\/chat\/([\da-f-]{36})$/)?.[1];
 const makeRoom = (id) => (state.rooms[id] = { id, rows: [], more: true, mark: null, members: null, loading: false });
 function begin() {
   for (const key of Object.keys(localStorage).filter((one) => one.startsWith(`parley:${state.me.id}:`))) {
@@ -181,9 +185,9 @@ async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   Object.assign(state, { open: id, editing: null, active: null, spot: seq, following: !seq, skip: 0 });
   if (push) history[replace ? "replaceState" : "pushState"](null, "", id ? `/chat/${id}` : "/");
   if (!id) return;
-  state.drafts[id] ??= { text: "", reply_to: null };
-  if (!state.rooms[id]) await older(makeRoom(id));
-  while (seq && room.value?.more && room.value.rows[0].seq > seq) await older(room.value);
+  state.drafts[id] ??= stored(`draft:${id}`) ?? { text: "", reply_to: null };
+  if (!state.rooms[id]) await older(makeRoom(id).id);
+  while (seq && state.rooms[id]?.more && !(state.rooms[id].rows[0]?.seq <= seq) && (await older(id)));
   if (state.open !== id || !room.value) return;
   room.value.mark = mark;
   if (seq) state.skip = Math.max(0, room.value.rows.filter((row) => row.seq > seq).length - PAGE);
@@ -193,25 +197,33 @@ async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   scrolled();
   if (!coarse) focusComposer();
 }
-async function older({ id }) {
+const older = (id) => state.rooms[id].more && (pages[id] ??= load(id).finally(() => delete pages[id]));
+async function load(id) {
   const room = state.rooms[id], before = room.rows[0]?.seq;
-  if (!room.more || room.loading) return;
-  room.loading = true;
+  Object.assign(room, { loading: true, missed: [] });
   const found = await attempt("GET", `/chats/${id}/messages?limit=${PAGE}` + (before ? `&before=${before}` : ""));
+  if (found) await meet(id, found.messages);
   room.loading = false;
-  if (!found) return before || delete state.rooms[id];
-  // What was created since the first request came as an event, and is in the room already.
-  const rows = found.messages.reverse().filter((row) => !room.rows.some((held) => held.seq === row.seq));
-  if (rows.some((row) => !state.users[row.author_id])) await loadMembers(id);
-  rows.forEach(meet);
-  room.rows.unshift(...rows);
+  if (!found) return (before || delete state.rooms[id], false);
+  const oldest = found.messages.at(-1)?.seq;
+  for (const message of found.messages.concat(room.missed)) if (message.seq >= oldest) insert(room, message);
   room.more = found.more;
+  return true;
 }
-const meet = ({ author_id: id }) => state.users[id] || api("GET", `/users/${id}`).then(learn, () => {});
+async function meet(id, messages) {
+  const reacted = ({ reactions }) => Object.values(reactions ?? {}).flatMap(({ user_ids }) => user_ids);
+  const people = new Set(messages.flatMap((message) => [message.author_id, ...reacted(message)]));
+  const strangers = () => [...people].filter((one) => !state.users[one]);
+  if (strangers().length > 3) await loadMembers(id);
+  const ask = (one) => (asked[one] ??= api("GET", `/users/${one}`).then(learn, () => delete asked[one]));
+  await Promise.all(strangers().map(ask));
+}
 async function loadMembers(id) {
+  const room = Object.assign(state.rooms[id] ?? {}, { turnover: false });
   const found = await attempt("GET", `/chats/${id}/members`);
   found?.members.forEach(({ user }) => learn(user));
-  if (found && room.value) room.value.members = Object.fromEntries(found.members.map(({ user }) => [user.id, user]));
+  if (found && room.turnover) return loadMembers(id);
+  if (found) room.members = Object.fromEntries(found.members.map(({ user }) => [user.id, user]));
 }
 
 // --- the view: it follows the newest message, or stays where the reader is
@@ -229,7 +241,7 @@ function scrolled() {
   state.following = !state.skip && below < 60;
   if (state.following) markRead();
   if (list.scrollTop < 800 && state.skip + ROWS < room.value.rows.length) state.skip += PAGE;
-  else if (list.scrollTop < 800) older(room.value);
+  else if (list.scrollTop < 800) older(state.open);
   if (below < 800 && state.skip) state.skip = Math.max(0, state.skip - PAGE);
 }
 const reading = (id) => id === state.open && state.following && document.hasFocus() && !document.hidden;
@@ -274,23 +286,16 @@ function pump(chat_id) {
   send({ type: "message.send", id: chat_id, chat_id, nonce, body, reply_to });
 }
 const settle = (chat_id) => (sending.delete(chat_id), pump(chat_id));
-function discard(message) {
-  state.outbox.splice(state.outbox.indexOf(message), 1);
-  store(`send:${message.nonce}`);
-}
+const discard = (message) => (state.outbox.splice(state.outbox.indexOf(message), 1), store(`send:${message.nonce}`));
 const edit = (message) => ((state.editing = { ...message }), focusComposer());
-async function change(method, { chat_id, id }, path, body) {
-  const changed = await attempt(method, `/chats/${chat_id}/messages/${id}${path}`, body);
-  return changed && (merge(changed), true);
-}
-function react(message, emoji) {
-  const mine = message.reactions?.[emoji]?.user_ids.includes(state.me.id);
-  change(mine ? "DELETE" : "PUT", message, `/reactions/${encodeURIComponent(emoji)}`);
-}
-function store(key, value) {
-  if (value) localStorage.setItem(`parley:${state.me.id}:${key}`, JSON.stringify(value));
-  else localStorage.removeItem(`parley:${state.me.id}:${key}`);
-}
+const change = (method, { chat_id, id }, path, body) =>
+  attempt(method, `/chats/${chat_id}/messages/${id}${path}`, body).then((changed) => changed && (merge(changed), true));
+const hasReacted = (message, emoji) => message.reactions?.[emoji]?.user_ids.includes(state.me.id);
+const react = (message, emoji) =>
+  change(hasReacted(message, emoji) ? "DELETE" : "PUT", message, `/reactions/${encodeURIComponent(emoji)}`);
+const stored = (key) => JSON.parse(localStorage.getItem(`parley:${state.me.id}:${key}`));
+const store = (key, value) =>
+  localStorage[value ? "setItem" : "removeItem"](`parley:${state.me.id}:${key}`, JSON.stringify(value));
 
 // --- the session, and the look
 async function signIn({ target }) {
@@ -307,10 +312,8 @@ async function signIn({ target }) {
     state.refusal = problem.detail;
   }
 }
-function warn() {
-  const left = Math.ceil((state.expires - Date.now()) / 60_000);
-  state.ending = state.me && left <= WARNING ? Math.max(1, left) : 0;
-}
+const minutesLeft = () => Math.ceil((state.expires - Date.now()) / 60_000);
+const warn = () => (state.ending = state.me && minutesLeft() <= WARNING ? Math.max(1, minutesLeft()) : 0);
 function theme(choice) {
   document.documentElement.style.colorScheme = choice === "system" ? "light dark" : choice;
   document.cookie = `parley_theme=${choice}; path=/; max-age=31536000; samesite=lax`;
@@ -321,8 +324,7 @@ const text = computed({
   get: () => state.editing?.body ?? state.drafts[state.open]?.text ?? "",
   set: (value) => (state.editing ? (state.editing.body = value) : (state.drafts[state.open].text = value)),
 });
-const chat = computed(() => state.chats[state.open]);
-const room = computed(() => state.rooms[state.open]);
+const chat = computed(() => state.chats[state.open]), room = computed(() => state.rooms[state.open]);
 const panelShown = computed(() => state.panel && chat.value?.kind === "group");
 const unread = computed(() => Object.values(state.chats).reduce((sum, one) => sum + one.unread, 0));
 const chats = computed(() => {
@@ -366,10 +368,10 @@ watch(timeline, () => {
     markRead();
   });
 });
-watch(() => ({ ...state.drafts[state.open], id: state.open }), ({ id, text, reply_to }) => {
-  if (id) store(`draft:${id}`, (text || reply_to) && { text, reply_to });
+watch(() => ({ ...state.drafts[state.open], id: state.open }), ({ id, text, reply_to }, before) => {
+  if (id && id === before.id) store(`draft:${id}`, (text || reply_to) && { text, reply_to });
 });
-watch(() => panelShown.value && room.value && !room.value.members, (wanted) => wanted && loadMembers(state.open));
+watch(() => panelShown.value && room.value && !room.value.members && state.open, (id) => id && loadMembers(id));
 watch(() => [unread.value, chat.value && title(chat.value), panelShown.value], ([count, shown, panel]) => {
   document.title = (count ? `(${count}) ` : "") + (shown ? `${shown} · Parley` : "Parley");
   Object.assign(document.body.dataset, { view: shown ? "chat" : "list", panel });
@@ -379,8 +381,7 @@ addEventListener("online", connect);
 addEventListener("offline", () => socket && lost());
 for (const event of ["focus", "visibilitychange"]) addEventListener(event, markRead);
 addEventListener("popstate", () => open(pathChat(), { push: false }));
-setInterval(warn, 15_000);
-setInterval(() => (socket && Date.now() - heard > SILENCE ? lost() : send({ type: "ping" })), SILENCE / 3);
+setInterval(() => (warn(), socket && Date.now() - heard > SILENCE ? lost() : send({ type: "ping" })), SILENCE / 3);
 connect();
 
 const shared = {
@@ -389,8 +390,7 @@ const shared = {
   names, typists, initials, hue, find,
 };
 export default {
-  inheritAttrs: false,
-  props: { root: Object },
+  inheritAttrs: false, props: { root: Object },
   setup({ root }, { attrs, slots, emit, expose }) {
     expose(shared);
     // NiceGUI makes a new component of the slot's template whenever it renders: keep the first, and what it shows.
