@@ -16,7 +16,6 @@ FOLDER: Final = Path(__file__).parent / "static"
 _STYLES: Final = FOLDER / "parley.css"
 _VERSION: Final = hashlib.sha256(_STYLES.read_bytes()).hexdigest()[:12]
 _LINK: Final = f'<link rel="stylesheet" href="/static/parley.css?v={_VERSION}">'
-_COLOURS: Final = '<meta name="theme-color" content="{colour}" media="(prefers-color-scheme: {scheme})">'
 
 
 def serve_styles() -> None:

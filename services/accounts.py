@@ -51,7 +51,7 @@ async def register(
     password_hash = await parley.passwords.hash(password)
     async with parley.transaction() as tx:
         await tx.session.execute(select(func.pg_advisory_xact_lock(FIRST_ACCOUNT_LOCK)))
-        first = (await tx.session.execute(select(models.User.id).limit(1))).first() is None
+        first = not await exist(tx)
         if await _by_username(tx, username) is not None:
             raise Conflict("This user name is taken.", field="username")
         if not first:

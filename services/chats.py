@@ -10,8 +10,9 @@ from sqlalchemy.orm import aliased
 
 import models
 from services import describe, events, views
-from services.errors import ChatClosed, NotFound, ValidationFailed
-from services.gate import enter_as_owner, next_seq
+from services.errors import NotFound, ValidationFailed
+from services.gate import enter_as_owner, next_seq, refuse_closed
+from services.members import find as find_member
 from services.members import member_key
 from services.texts import clean_line
 from services.transaction import Transaction
@@ -70,7 +71,7 @@ async def rename(tx: Transaction, *, actor: UUID, chat_id: UUID, title: str) -> 
     :raises ParleyError: not a member, not the owner, closed, private, or the title is outside its limits.
     """
     chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
-    _refuse_closed(chat)
+    refuse_closed(chat)
     cleaned = clean_line("title", title, longest=tx.settings.max_title_length)
     if cleaned != chat.title:
         chat.title = cleaned
@@ -84,7 +85,7 @@ async def close(tx: Transaction, *, actor: UUID, chat_id: UUID) -> views.MyChat:
     :raises ParleyError: not a member, not the owner, private, or closed already.
     """
     chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
-    _refuse_closed(chat)
+    refuse_closed(chat)
     chat.closed_at = datetime.now(UTC)
     await _changed(tx, chat)
     return await get(tx, actor=actor, chat_id=chat_id)
@@ -108,9 +109,9 @@ async def transfer(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID
     :raises ParleyError: not a member, not the owner, closed, private, or ``user_id`` is not a member.
     """
     entry = await enter_as_owner(tx, actor=actor, chat_id=chat_id)
-    _refuse_closed(entry.chat)
-    heir = await tx.session.get(models.Member, (chat_id, user_id))
-    if heir is None or heir.left_at is not None:
+    refuse_closed(entry.chat)
+    heir = await find_member(tx, chat_id=chat_id, user_id=user_id)
+    if heir is None:
         raise ValidationFailed("user_id", "must be a member of the chat")
     if user_id != actor:
         entry.chat.owner_id = user_id
@@ -135,11 +136,6 @@ async def seqs_of(tx: Transaction, *, chat_ids: Sequence[UUID]) -> dict[UUID, in
         select(models.Chat.id, models.Chat.seq).where(models.among(models.Chat.id, chat_ids))
     )
     return dict(rows.all())
-
-
-def _refuse_closed(chat: models.Chat) -> None:
-    if chat.closed_at is not None:
-        raise ChatClosed
 
 
 async def _changed(tx: Transaction, chat: models.Chat) -> None:
@@ -227,15 +223,9 @@ def _present(found: Iterable[models.Message | None]) -> list[models.Message]:
 def _own_view(
     chat: models.Chat, member: models.Member, last: views.Message | None, peer: models.User | None
 ) -> views.MyChat:
-    seen = describe.chat(chat)
-    return views.MyChat(
-        id=seen.id,
-        kind=seen.kind,
-        title=seen.title,
-        seq=seen.seq,
-        owner_id=seen.owner_id,
-        created_at=seen.created_at,
-        closed_at=seen.closed_at,
+    return views.extended(
+        views.MyChat,
+        describe.chat(chat),
         read_seq=member.read_seq,
         unread=chat.message_count - member.read_ordinal,
         last_message=last,

@@ -1,7 +1,6 @@
 """From rows to what the outside sees of them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +92,12 @@ async def messages(
     return [message(row, found.get(row.id)) for row in rows]
 
 
+async def message_for(tx: Transaction, row: models.Message, *, actor: UUID | None = None) -> views.Message:
+    """Describe one message with its reactions; see :func:`messages`."""
+    (described,) = await messages(tx, [row], actor=actor)
+    return described
+
+
 async def reactions(
     tx: Transaction, message_ids: Sequence[UUID], *, actor: UUID | None = None
 ) -> dict[UUID, dict[str, views.Reactions]]:
@@ -102,7 +107,7 @@ async def reactions(
     rows = await tx.session.execute(_REACTIONS, {"message_ids": list(message_ids), "actor": actor})
     found: dict[UUID, dict[str, views.Reactions]] = {}
     for message_id, emoji, count, ids, own in rows:
-        shown = own_first(ids, actor) if own and actor else ids
+        shown = _own_first(ids, actor) if own and actor else ids
         found.setdefault(message_id, {})[emoji] = views.Reactions(count, shown)
     return found
 
@@ -130,11 +135,6 @@ def _reactions() -> Select[Any]:
 _REACTIONS = _reactions()
 
 
-def own_first(ids: Sequence[UUID], own: UUID) -> list[UUID]:
+def _own_first(ids: Sequence[UUID], own: UUID) -> list[UUID]:
     """Put one's own id first, keeping at most as many as are shown."""
     return [own, *(other for other in ids if other != own)][:REACTING_IDS_SHOWN]
-
-
-def with_reactions(seen: views.Message, reacted: dict[str, views.Reactions]) -> views.Message:
-    """Put other reactions on a described message."""
-    return replace(seen, reactions=reacted)

@@ -43,8 +43,7 @@ async def enter_to_write(tx: Transaction, *, actor: UUID, chat_id: UUID) -> Entr
     :raises NotFound: there is no such chat, or the actor is not in it. :raises ChatClosed: it is closed.
     """
     entry = await enter_to_change(tx, actor=actor, chat_id=chat_id)
-    if entry.chat.closed_at is not None:
-        raise ChatClosed
+    refuse_closed(entry.chat)
     return entry
 
 
@@ -59,6 +58,15 @@ async def enter_as_owner(tx: Transaction, *, actor: UUID, chat_id: UUID) -> Entr
     if entry.chat.owner_id != actor:
         raise Forbidden("Only the owner of the chat may do this.")
     return entry
+
+
+def refuse_closed(chat: models.Chat) -> None:
+    """Let only an open chat pass; the chat must be locked.
+
+    :raises ChatClosed: it is closed.
+    """
+    if chat.closed_at is not None:
+        raise ChatClosed
 
 
 def next_seq(chat: models.Chat) -> int:

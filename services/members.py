@@ -10,8 +10,8 @@ from sqlalchemy.orm import aliased
 
 import models
 from services import describe, events, views
-from services.errors import ChatClosed, Conflict, Forbidden, NotFound, ValidationFailed
-from services.gate import Entry, enter, enter_as_owner, enter_to_change, next_seq
+from services.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from services.gate import Entry, enter, enter_as_owner, enter_to_change, next_seq, refuse_closed
 from services.transaction import Transaction
 
 MOST_FELLOWS = 200
@@ -95,10 +95,15 @@ _SOME_FELLOWS = _fellows().where(models.Member.user_id != bindparam("user_id", t
 _FELLOWS = _fellows().where(models.Member.user_id == any_(bindparam("among", type_=ARRAY(Uuid())))).distinct()
 
 
+async def find(tx: Transaction, *, chat_id: UUID, user_id: UUID) -> models.Member | None:
+    """Return someone's membership of a chat if it holds now."""
+    member = await tx.session.get(models.Member, (chat_id, user_id))
+    return member if member is not None and member.left_at is None else None
+
+
 async def is_member(tx: Transaction, *, chat_id: UUID, user_id: UUID) -> bool:
     """Tell whether someone is in a chat now."""
-    member = await tx.session.get(models.Member, (chat_id, user_id))
-    return member is not None and member.left_at is None
+    return await find(tx, chat_id=chat_id, user_id=user_id) is not None
 
 
 async def add(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> tuple[views.Member, bool]:
@@ -108,8 +113,7 @@ async def add(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> 
     :raises ParleyError: not a member, not the owner, private, closed, full, or no such person.
     """
     chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
-    if chat.closed_at is not None:
-        raise ChatClosed
+    refuse_closed(chat)
     user = await tx.session.get(models.User, user_id)
     if user is None:
         raise ValidationFailed("user_id", "names someone who does not exist")
@@ -147,11 +151,10 @@ async def remove(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) 
     else:
         if chat.owner_id != actor:
             raise Forbidden("Only the owner of the chat may remove others.")
-        if chat.closed_at is not None:
-            raise ChatClosed
-        member = await tx.session.get(models.Member, (chat_id, user_id))
+        refuse_closed(chat)
+        member = await find(tx, chat_id=chat_id, user_id=user_id)
     user = await tx.session.get(models.User, user_id)
-    if member is None or member.left_at is not None or user is None:
+    if member is None or user is None:
         raise NotFound("There is no such member.")
     member.left_at = datetime.now(UTC)
     member.version = next_seq(chat)

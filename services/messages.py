@@ -1,5 +1,6 @@
 """Messages: sending, editing, deleting, reading them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,8 +11,8 @@ from sqlalchemy import select
 import models
 from services import describe, events, markdown, views
 from services.cache import Cache, Lease
-from services.errors import ChatClosed, Forbidden, NotFound, ValidationFailed
-from services.gate import Entry, enter, enter_to_change, enter_to_write, next_seq
+from services.errors import Forbidden, NotFound, ValidationFailed
+from services.gate import Entry, enter, enter_to_change, enter_to_write, next_seq, refuse_closed
 from services.texts import clean_body, clean_nonce
 from services.transaction import Transaction
 
@@ -47,9 +48,8 @@ async def send(
     entry = await enter_to_change(tx, actor=actor, chat_id=chat_id)
     known = await _known(tx, actor, chat_id, nonce)
     if known is not None:
-        return (await describe.messages(tx, [known], actor=actor))[0], False
-    if entry.chat.closed_at is not None:
-        raise ChatClosed
+        return await describe.message_for(tx, known, actor=actor), False
+    refuse_closed(entry.chat)
     text = clean_body("body", body, longest=tx.settings.max_message_length)
     if reply_to is not None:
         await _message(tx, chat_id, reply_to, field="reply_to")
@@ -72,7 +72,7 @@ async def edit(tx: Transaction, *, actor: UUID, chat_id: UUID, message_id: UUID,
     if text != message.body:
         message.body, message.html, message.edited_at = text, markdown.render(text), datetime.now(UTC)
         return await changed(tx, chat, message, actor=actor)
-    return (await describe.messages(tx, [message], actor=actor))[0]
+    return await describe.message_for(tx, message, actor=actor)
 
 
 async def delete(tx: Transaction, *, actor: UUID, chat_id: UUID, message_id: UUID) -> views.Message:
@@ -140,9 +140,9 @@ async def changed(tx: Transaction, chat: models.Chat, message: models.Message, *
     """
     message.version = next_seq(chat)
     await tx.session.flush()
-    view = (await describe.messages(tx, [message]))[0]
+    view = await describe.message_for(tx, message)
     tx.announce(events.message_updated(view))
-    return (await describe.messages(tx, [message], actor=actor))[0] if view.reactions else view
+    return await describe.message_for(tx, message, actor=actor) if view.reactions else view
 
 
 async def _known(tx: Transaction, actor: UUID, chat_id: UUID, nonce: str | None) -> models.Message | None:
@@ -205,7 +205,7 @@ async def _own_reactions_first(tx: Transaction, page: views.MessagePage, actor: 
         return page
     own = await describe.reactions(tx, reacted, actor=actor)
     messages = [
-        describe.with_reactions(message, own.get(message.id, {})) if message.reactions else message
+        replace(message, reactions=own.get(message.id, {})) if message.reactions else message
         for message in page.messages
     ]
     return views.MessagePage(messages=messages, more=page.more)

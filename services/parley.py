@@ -11,8 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.engine import create_engine
-from services import chats, events, frames, members, sessions, sync
-from services import describe as describe_rows
+from services import chats, describe, events, frames, members, sessions, sync
 from services.bus import Bus, LocalBus
 from services.cache import Cache, MemoryCache, cached
 from services.errors import ParleyError
@@ -247,13 +246,13 @@ class DatabaseReader:
             referred |= {chat.last_message.author_id for chat in own_chats if chat.last_message}
             referred |= {chat.owner_id for chat in own_chats if chat.owner_id}
             referred.update(await members.some_fellows(tx, user_id=user_id))
-            people = {row.id: row for row in await describe_rows.user_rows(tx, {user_id, *referred})}
+            people = {row.id: row for row in await describe.user_rows(tx, {user_id, *referred})}
             return frames.Hello(
                 protocol=frames.PROTOCOL,
-                user=describe_rows.own_user(people[user_id]),
+                user=describe.own_user(people[user_id]),
                 session_expires_at=expires_at,
                 chats=own_chats,
-                users=[describe_rows.user(people[referred_id]) for referred_id in referred],
+                users=[describe.user(people[referred_id]) for referred_id in referred],
                 online=online,
             )
 

@@ -25,7 +25,7 @@ async def add(tx: Transaction, *, actor: UUID, chat_id: UUID, message_id: UUID, 
     chat = (await enter_to_write(tx, actor=actor, chat_id=chat_id)).chat
     message = await messages.undeleted(tx, chat_id, message_id)
     if await tx.session.get(models.Reaction, (message_id, emoji, actor)) is not None:
-        return (await describe.messages(tx, [message], actor=actor))[0]
+        return await describe.message_for(tx, message, actor=actor)
     await _refuse_too_many(tx, message_id, emoji)
     tx.session.add(models.Reaction(message_id=message_id, emoji=emoji, user_id=actor))
     return await messages.changed(tx, chat, message, actor=actor)
@@ -41,7 +41,7 @@ async def remove(tx: Transaction, *, actor: UUID, chat_id: UUID, message_id: UUI
     message = await messages.undeleted(tx, chat_id, message_id)
     reaction = await tx.session.get(models.Reaction, (message_id, emoji, actor))
     if reaction is None:
-        return (await describe.messages(tx, [message], actor=actor))[0]
+        return await describe.message_for(tx, message, actor=actor)
     await tx.session.delete(reaction)
     return await messages.changed(tx, chat, message, actor=actor)
 

@@ -1,7 +1,6 @@
 """Full-text search over what the caller may read."""
 
 import re
-from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -60,7 +59,8 @@ async def search(
         found = found.where(message.seq < before if isinstance(before, int) else message.created_at < before)
     rows = (await tx.session.execute(found)).all()
     described = await describe.messages(tx, [row[0] for row in rows[:limit]], actor=actor)
-    return [_hit(view, row[1]) for view, row in zip(described, rows, strict=False)], len(rows) > limit
+    hits = [views.extended(views.Hit, seen, snippet=row[1]) for seen, row in zip(described, rows, strict=False)]
+    return hits, len(rows) > limit
 
 
 def _tsquery(query: str) -> str:
@@ -79,8 +79,3 @@ def _tsquery(query: str) -> str:
             quoted = part.replace("\\", "\\\\").replace("'", "''")
             parts.append(f"('{quoted}':* | ({separate}))")
     return " & ".join(parts)
-
-
-def _hit(message: views.Message, snippet: str) -> views.Hit:
-    fields = {name: getattr(message, name) for name in asdict(message)}
-    return views.Hit(**fields, snippet=snippet)

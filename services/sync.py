@@ -8,7 +8,6 @@ from sqlalchemy import Select, func, select, union_all
 
 import models
 from services import chats, describe, messages, reads, views
-from services.gate import enter
 from services.transaction import Transaction
 
 SYNC_PAGE = 100
@@ -36,9 +35,8 @@ async def changes(
     :raises ParleyError: not a member, or the limit is outside its limits.
     """
     messages.check_limit(tx, limit)
-    chat = (await enter(tx, actor=actor, chat_id=chat_id)).chat
-    own = await chats.get(tx, actor=actor, chat_id=chat_id)
-    return await _describe(tx, chat, own, await _changed_rows(tx, chat, since, limit), actor)
+    chat = await chats.get(tx, actor=actor, chat_id=chat_id)
+    return await _describe(tx, chat, await _changed_rows(tx, chat, since, limit), actor)
 
 
 async def gap(tx: Transaction, *, chat_id: UUID, since: int) -> views.Changes | None:
@@ -46,14 +44,14 @@ async def gap(tx: Transaction, *, chat_id: UUID, since: int) -> views.Changes | 
 
     :param tx: a snapshot. :return: None when there is no such chat.
     """
-    chat = await tx.session.get(models.Chat, chat_id)
-    if chat is None:
+    row = await tx.session.get(models.Chat, chat_id)
+    if row is None:
         return None
-    rows = await _changed_rows(tx, chat, since, tx.settings.max_sync_changes)
-    return await _describe(tx, chat, describe.chat(chat), rows, None)
+    chat = describe.chat(row)
+    return await _describe(tx, chat, await _changed_rows(tx, chat, since, tx.settings.max_sync_changes), None)
 
 
-async def _changed_rows(tx: Transaction, chat: models.Chat, since: int, limit: int) -> _Rows:
+async def _changed_rows(tx: Transaction, chat: views.Chat, since: int, limit: int) -> _Rows:
     if since > chat.seq or await _count_changes(tx, chat.id, since) > tx.settings.max_sync_changes:
         return await _reset_rows(tx, chat)
     last = await _last_version(tx, chat.id, since, limit)
@@ -75,7 +73,7 @@ async def _changed_rows(tx: Transaction, chat: models.Chat, since: int, limit: i
     )
 
 
-async def _reset_rows(tx: Transaction, chat: models.Chat) -> _Rows:
+async def _reset_rows(tx: Transaction, chat: views.Chat) -> _Rows:
     message, member = models.Message, models.Member
     newest = await tx.session.scalars(
         select(message).where(message.chat_id == chat.id).order_by(message.seq.desc()).limit(messages.PAGE_SIZE)
@@ -113,9 +111,7 @@ def _versions(chat_id: UUID, since: int) -> Select[tuple[int]]:
     return select(both.c.version)
 
 
-async def _describe(
-    tx: Transaction, chat: models.Chat, seen: views.Chat, rows: _Rows, actor: UUID | None
-) -> views.Changes:
+async def _describe(tx: Transaction, chat: views.Chat, rows: _Rows, actor: UUID | None) -> views.Changes:
     people = {user.id: describe.user(user) for _, user in rows.members}
     reacted = await describe.messages(tx, rows.messages, actor=actor)
     referred = {message.author_id for message in reacted}
@@ -124,7 +120,7 @@ async def _describe(
     return views.Changes(
         chat_id=chat.id,
         seq=rows.seq,
-        chat=seen,
+        chat=chat,
         messages=reacted,
         members=[describe.member(member, user, chat.owner_id) for member, user in rows.members],
         users=list(people.values()),

@@ -3,10 +3,12 @@
 Events hold only what is the same for every receiver; ``MyChat``, ``OwnUser`` and ``OwnSession`` are for one person.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
+
+V = TypeVar("V")
 
 ChatKind = Literal["private", "group"]
 Role = Literal["owner", "member"]
@@ -160,3 +162,11 @@ class Changes:
     reads: dict[UUID, int]
     more: bool
     reset: bool
+
+
+def extended(kind: type[V], seen: Any, **more: Any) -> V:
+    """Describe something with more than an earlier description says.
+
+    :param kind: a view that extends the one of ``seen``. :param more: what it adds.
+    """
+    return kind(**{one.name: getattr(seen, one.name) for one in fields(seen)}, **more)

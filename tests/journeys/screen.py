@@ -1,8 +1,9 @@
 """The chat page in a browser, in the words of those who use it."""
 
+from collections.abc import Callable
 from typing import Any
 
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, WebSocketRoute
 
 from tests.conftest import NewPage
 from tests.support.person import Person
@@ -22,14 +23,25 @@ class Screen:
         self.log = page.get_by_role("log")
 
     @classmethod
-    async def of(cls, new_page: NewPage, person: Person, path: str = "/", **options: Any) -> "Screen":
+    async def of(
+        cls,
+        new_page: NewPage,
+        person: Person,
+        path: str = "/",
+        *,
+        over: Callable[[WebSocketRoute], None] | None = None,
+        **options: Any,
+    ) -> "Screen":
         """Open a window in which someone is signed in already.
 
         :param person: who signed up or in.
         :param path: the page to open.
+        :param over: what stands between the page and ``/ws``.
         :param options: of the browser context, as Playwright takes them.
         """
         page = await new_page(base_url=person.url, **options)
+        if over is not None:
+            await page.route_web_socket("**/ws", over)
         await page.context.add_cookies([{"name": "parley_session", "value": person.cookie, "url": person.url}])
         await page.goto(path)
         return cls(page)

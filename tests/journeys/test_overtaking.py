@@ -103,7 +103,6 @@ async def test_events_that_come_after_the_page_which_holds_them_change_nothing(
     ada, bob = await new_person(), await new_person()
     open_now, other = await ada.group_chat(bob, title="Open now"), await ada.group_chat(bob, title="Other")
     await bob.say(other["id"], "number 0")
-    screen = Screen(await new_page(base_url=ada.url))
     late: list[str | bytes] = []
     sockets: list[WebSocketRoute] = []
 
@@ -114,9 +113,7 @@ async def test_events_that_come_after_the_page_which_holds_them_change_nothing(
             lambda text: late.append(text) if json.loads(text)["type"] == "message.created" else route.send(text)
         )
 
-    await screen.page.route_web_socket("**/ws", delay_new_messages)
-    await screen.page.context.add_cookies([{"name": "parley_session", "value": ada.cookie, "url": ada.url}])
-    await screen.page.goto(f"/chat/{open_now['id']}")
+    screen = await Screen.of(new_page, ada, f"/chat/{open_now['id']}", over=delay_new_messages)
     await expect(screen.chat("Other")).to_be_visible()
     async with held(screen.page, f"**/chats/{other['id']}/messages?**") as answered:
         await bob.say(other["id"], "number 1")
@@ -137,7 +134,6 @@ async def test_people_who_were_not_known_get_their_names(new_person: NewPerson, 
     others = [await new_person() for _ in range(2)]
     chat = await ada.group_chat(bob, dave, *others, title="Quiet ones")
     message = await bob.say(chat["id"], "who is there?")
-    screen = Screen(await new_page(base_url=ada.url))
 
     def only_bob(text: str | bytes) -> str:
         frame = json.loads(text)
@@ -147,9 +143,7 @@ async def test_people_who_were_not_known_get_their_names(new_person: NewPerson, 
         server = route.connect_to_server()
         server.on_message(lambda text: route.send(only_bob(text)))
 
-    await screen.page.route_web_socket("**/ws", in_a_large_team)
-    await screen.page.context.add_cookies([{"name": "parley_session", "value": ada.cookie, "url": ada.url}])
-    await screen.page.goto(f"/chat/{chat['id']}")
+    screen = await Screen.of(new_page, ada, f"/chat/{chat['id']}", over=in_a_large_team)
     await expect(screen.message("who is there?")).to_contain_text("Bob")
     await dave.put(f"/chats/{chat['id']}/messages/{message['id']}/reactions/👍")
     await expect(screen.page.get_by_role("button", name="👍, 1: Dave Quiet")).to_be_visible()

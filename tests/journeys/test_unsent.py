@@ -28,7 +28,6 @@ async def test_a_message_whose_acknowledgement_was_lost_is_there_once(
 ) -> None:
     ada, bob = await new_person(), await new_person()
     chat = await ada.private_chat(bob)
-    screen = Screen(await new_page(base_url=ada.url))
     nonces: list[str] = []
 
     def lose_the_first_answer(route: WebSocketRoute) -> None:
@@ -50,9 +49,7 @@ async def test_a_message_whose_acknowledgement_was_lost_is_there_once(
         route.on_message(forward)
         server.on_message(back)
 
-    await screen.page.route_web_socket("**/ws", lose_the_first_answer)
-    await screen.page.context.add_cookies([{"name": "parley_session", "value": ada.cookie, "url": ada.url}])
-    await screen.page.goto(f"/chat/{chat['id']}")
+    screen = await Screen.of(new_page, ada, f"/chat/{chat['id']}", over=lose_the_first_answer)
     await screen.say("only once")
 
     await expect(screen.message("only once").get_by_label("Sending")).to_have_count(0)
@@ -68,7 +65,6 @@ async def test_a_message_that_failed_is_tried_again_with_the_same_nonce(
 ) -> None:
     ada, bob = await new_person(), await new_person()
     chat = await ada.private_chat(bob)
-    screen = Screen(await new_page(base_url=ada.url))
     nonces: list[str] = []
 
     def refuse_the_first(route: WebSocketRoute) -> None:
@@ -86,9 +82,7 @@ async def test_a_message_that_failed_is_tried_again_with_the_same_nonce(
 
         route.on_message(forward)
 
-    await screen.page.route_web_socket("**/ws", refuse_the_first)
-    await screen.page.context.add_cookies([{"name": "parley_session", "value": ada.cookie, "url": ada.url}])
-    await screen.page.goto(f"/chat/{chat['id']}")
+    screen = await Screen.of(new_page, ada, f"/chat/{chat['id']}", over=refuse_the_first)
     await screen.say("please take this")
     await expect(screen.message("please take this")).to_contain_text("Not sent: Not just now.")
     await screen.message("please take this").get_by_role("button", name="Try again").click()
