@@ -70,8 +70,8 @@ async def test_a_user_name_is_taken_once(visitor: Person) -> None:
     "fields",
     [
         {"username": "abd"},
-        {"username": uuid4().hex},
-        {"username": f"a_b.c-{uuid4().hex[:8]}"},
+        {"username": "x" * 32},
+        {"username": "a_b.c-d"},
         {"password": "x" * 8},
         {"password": "\N{SNOWMAN}" * 256},
         {"display_name": "x"},

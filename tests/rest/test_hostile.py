@@ -8,7 +8,7 @@ import pytest
 
 from tests.rest.checks import done, refused
 from tests.rest.conftest import Group
-from tests.support.person import PASSWORD, Person
+from tests.support.person import PASSWORD, UNKNOWN_ID, Person
 
 HALF = "\ud800"
 
@@ -73,7 +73,7 @@ async def test_a_body_that_is_not_what_the_call_takes_is_refused(administrator: 
     refused(response, 422, "validation_failed", field=field)
 
 
-NO_IDS = ["x", "%00", "1", "-1", "null", "9" * 100, str(uuid4())[:-1], f"{uuid4()}0", "%ff", "' OR 1=1"]
+NO_IDS = ["x", "%00", "1", "-1", "null", "9" * 100, UNKNOWN_ID[:-1], f"{UNKNOWN_ID}0", "%ff", "' OR 1=1"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_malformed_ids_are_refused(group: Group, method: str, path: str, f
         refused(response, 422, "validation_failed", field=field)
 
 
-@pytest.mark.parametrize("value", ["x", "", None, 7, [], {}, str(uuid4())[:-1]])
+@pytest.mark.parametrize("value", ["x", "", None, 7, [], {}, UNKNOWN_ID[:-1]])
 @pytest.mark.parametrize("call", ["transfer", "members"])
 async def test_a_malformed_person_in_a_body_is_refused(group: Group, call: str, value: object) -> None:
     refused(await group.owner.post(f"{group.path}/{call}", user_id=value), 422, "validation_failed", field="user_id")

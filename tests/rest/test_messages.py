@@ -5,6 +5,7 @@ import pytest
 
 from tests.rest.checks import CHAT, MESSAGE, done, fits, refused
 from tests.rest.conftest import Group
+from tests.support.person import UNKNOWN_ID
 
 
 async def test_a_sent_message_has_its_number_and_its_safe_html(group: Group) -> None:
@@ -61,7 +62,7 @@ async def test_a_body_outside_its_limits_is_refused(group: Group, body: str, say
         ({"body": "x", "nonce": "\x7f"}, "nonce"),
         ({"body": "x", "nonce": 5}, "nonce"),
         ({"body": "x", "reply_to": "x"}, "reply_to"),
-        ({"body": "x", "reply_to": str(uuid4())}, "reply_to"),
+        ({"body": "x", "reply_to": UNKNOWN_ID}, "reply_to"),
     ],
     ids=str,
 )

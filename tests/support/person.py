@@ -11,6 +11,8 @@ import httpx
 from tests.support.socket import Socket
 
 PASSWORD = "correct horse battery staple"
+UNKNOWN_ID = "01900000-0000-7000-8000-000000000000"
+"""The id of nothing; the same in every run, since the names of tests must not differ between runs."""
 
 
 class Person:

@@ -4,16 +4,16 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import NewPerson
-from tests.support.person import Person
+from tests.support.person import UNKNOWN_ID, Person
 from tests.support.socket import Frame, Socket
 from tests.ws.helpers import numbered, numbers
 
 REFUSED_WRITES: list[tuple[str, dict[str, str]]] = [
     ("message.send", {"nonce": "n", "body": "Hello"}),
-    ("message.edit", {"message_id": str(uuid4()), "body": "Hello"}),
-    ("message.delete", {"message_id": str(uuid4())}),
-    ("reaction.add", {"message_id": str(uuid4()), "emoji": "👍"}),
-    ("reaction.remove", {"message_id": str(uuid4()), "emoji": "👍"}),
+    ("message.edit", {"message_id": UNKNOWN_ID, "body": "Hello"}),
+    ("message.delete", {"message_id": UNKNOWN_ID}),
+    ("reaction.add", {"message_id": UNKNOWN_ID, "emoji": "👍"}),
+    ("reaction.remove", {"message_id": UNKNOWN_ID, "emoji": "👍"}),
     ("read", {"seq": "1"}),
     ("history", {}),
 ]
@@ -262,7 +262,7 @@ async def test_a_closed_chat_takes_reading_and_read_marks_but_no_writing(new_per
         ({"nonce": "x" * 65}, "nonce"),
         ({"nonce": "é"}, "nonce"),
         ({"nonce": "a\nb"}, "nonce"),
-        ({"reply_to": str(uuid4())}, "reply_to"),
+        ({"reply_to": UNKNOWN_ID}, "reply_to"),
     ],
 )
 async def test_a_message_outside_its_limits_is_refused_by_the_name_of_its_field(
