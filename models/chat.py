@@ -51,6 +51,7 @@ class Member(Base):
     __table_args__ = (
         Index("ix_members_user_id_active", "user_id", postgresql_where=text("left_at IS NULL")),
         Index("ix_members_chat_id_version", "chat_id", "version"),
+        Index("ix_members_joined_at_active", "joined_at", postgresql_where=text("left_at IS NULL")),
     )
 
     chat_id: Mapped[UUID] = mapped_column(ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True)

@@ -1,10 +1,10 @@
 """Chats: making, listing, renaming, handing over, closing and reopening them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, bindparam, or_, select, true
+from sqlalchemy import ARRAY, BigInteger, Select, Uuid, bindparam, column, func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
@@ -130,12 +130,24 @@ _IDS = select(models.Member.chat_id).where(
 )
 
 
-async def seqs_of(tx: Transaction, *, chat_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return the current number of each of these chats."""
-    rows = await tx.session.execute(
-        select(models.Chat.id, models.Chat.seq).where(models.among(models.Chat.id, chat_ids))
-    )
+async def moved(tx: Transaction, *, known: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Return the current numbers of those chats whose number is higher than the known one."""
+    rows = await tx.session.execute(_MOVED, {"ids": list(known), "seqs": list(known.values())})
     return dict(rows.all())
+
+
+def _moved() -> Select[UUID, int]:
+    known = (
+        func.unnest(bindparam("ids", type_=ARRAY(Uuid())), bindparam("seqs", type_=ARRAY(BigInteger())))
+        .table_valued(column("id", Uuid()), column("seq", BigInteger()))
+        .render_derived("known")
+    )
+    chat = models.Chat
+    return select(chat.id, chat.seq).join(known, known.c.id == chat.id).where(chat.seq > known.c.seq)
+
+
+# Only what differs comes back: a node asks for all the chats of its people, and hardly any has moved unheard.
+_MOVED = _moved()
 
 
 async def _changed(tx: Transaction, chat: models.Chat) -> None:

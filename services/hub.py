@@ -7,9 +7,10 @@ stays missing is read from the database and goes out as an unsolicited ``sync``.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -26,6 +27,12 @@ GAP_PATIENCE = 0.1
 
 HEAL_RETRY = 1.0
 """Seconds until a gap that could not be read is tried again."""
+
+COMPARED_AT_ONCE = 2_000
+"""Chats whose numbers are compared in one query, so that other work gets its turn between two of them."""
+
+READ_AT_ONCE = 4
+"""Chats that are read from the database at the same time, so that healing leaves it room for those who send."""
 
 DELIVERIES = Counter("parley_deliveries", "Frames handed to connections")
 GAPS_HEALED = Counter("parley_gaps_healed", "Gaps in a chat's numbers that were read from the database")
@@ -55,8 +62,14 @@ class Reader(Protocol):
     async def gap(self, chat_id: UUID, since: int) -> tuple[Audience, frames.SyncPage] | None:
         """Return what changed in a chat since ``since``, and who is in it."""
 
-    async def seqs(self, chat_ids: Iterable[UUID]) -> dict[UUID, int]:
-        """Return the current number of each chat."""
+    async def moved(self, known: Mapping[UUID, int]) -> dict[UUID, int]:
+        """Return the current numbers of those chats whose number is higher than the known one."""
+
+    async def admissions(self, since: datetime | None) -> tuple[datetime, list[tuple[UUID, UUID]]]:
+        """Return who became a member of what (chat, person) since the last look, and the time of this one.
+
+        :param since: the time of the last look, None for the first.
+        """
 
 
 class Seat:
@@ -128,6 +141,8 @@ class Hub:
         self._seats: dict[UUID, set[Seat]] = {}
         self._streams: dict[UUID, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._looked_at: datetime | None = None
 
     # Connections
 
@@ -228,9 +243,7 @@ class Hub:
             if not any(user_id in self._seats for user_id in announcement.joined):
                 return
             # What came before it, a later removal perhaps, passed this node by: only the database knows.
-            stream = self._stream(announcement.chat_id)
-            stream.healing = True
-            self._spawn(self._open(stream))
+            stream = self._begin(announcement.chat_id)
         stream.queue.offer(announcement)
         if stream.started and stream.queue.has_gap:
             self._expect(stream, announcement.seq)
@@ -243,11 +256,22 @@ class Hub:
                 seat.push(chat_id, None, frame)
 
     async def compare(self) -> None:
-        """Look up the numbers of all chats heard here, and heal those whose last events never came."""
-        started = {stream.chat_id: stream for stream in self._streams.values() if stream.started}
-        for chat_id, seq in (await self._reader.seqs(started)).items():
-            if started[chat_id].delivered < seq:
-                self._expect(started[chat_id], seq)
+        """Heal what the database knows and no event told: last changes of chats heard here, and new chats.
+
+        :raises ParleyError: the database cannot be read.
+        """
+        known = {chat_id: stream.delivered for chat_id, stream in self._streams.items() if stream.started}
+        rest = iter(known.items())
+        while some := dict(islice(rest, COMPARED_AT_ONCE)):
+            for chat_id, seq in (await self._reader.moved(some)).items():
+                stream = self._streams.get(chat_id)
+                if stream is not None and stream.delivered < seq:
+                    self._expect(stream, seq)
+        self._looked_at, admissions = await self._reader.admissions(self._looked_at)
+        for chat_id, user_id in admissions:
+            # In a chat that is heard here, the number of the admission is a gap like any other.
+            if user_id in self._seats and chat_id not in self._streams:
+                self._begin(chat_id)
 
     async def stop(self) -> None:
         """End what runs in the background."""
@@ -304,6 +328,13 @@ class Hub:
             stream = self._streams[chat_id] = Stream(chat_id, self._deliver)
         return stream
 
+    def _begin(self, chat_id: UUID) -> Stream:
+        """Start the stream of a chat that someone here may have joined, from what the database knows."""
+        stream = self._stream(chat_id)
+        stream.healing = True
+        self._spawn(self._open(stream))
+        return stream
+
     def _subscribe(self, seat: Seat, stream: Stream) -> None:
         stream.seats.add(seat)
         seat.chats.add(stream.chat_id)
@@ -315,13 +346,12 @@ class Hub:
         self._close_if_empty(stream)
 
     def _close_if_empty(self, stream: Stream) -> None:
-        if stream.seats or self._streams.get(stream.chat_id) is not stream:
+        # While a stream is read from the database someone may be about to hear it; its reader asks again.
+        if stream.seats or stream.healing or self._streams.get(stream.chat_id) is not stream:
             return
         if stream.queue.has_gap:
             # What waits here may be somebody's admission: only the database knows whether it still holds.
-            if not stream.healing:
-                stream.healing = True
-                self._spawn(self._open(stream))
+            self._begin(stream.chat_id)
         else:
             del self._streams[stream.chat_id]
 
@@ -338,7 +368,8 @@ class Hub:
     async def _read_audience(self, stream: Stream) -> Audience | None:
         while True:
             try:
-                audience = await self._reader.audience(stream.chat_id)
+                async with self._reading:
+                    audience = await self._reader.audience(stream.chat_id)
             except ParleyError as error:
                 logger.warning("chat %s could not be read: %s", stream.chat_id, error.detail)
                 await asyncio.sleep(HEAL_RETRY)
@@ -381,7 +412,8 @@ class Hub:
         self._close_if_empty(stream)
 
     async def _read_gap(self, stream: Stream) -> None:
-        found = await self._reader.gap(stream.chat_id, stream.delivered)
+        async with self._reading:
+            found = await self._reader.gap(stream.chat_id, stream.delivered)
         if found is None:
             return
         audience, page = found

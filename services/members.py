@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select
@@ -19,6 +19,10 @@ MOST_FELLOWS = 200
 
 WELCOME_USERS = 100
 """Members that the news of a chat brings along; the others are read when they are needed."""
+
+
+LOOKED_BACK = timedelta(minutes=2)
+"""How long before the last look for admissions the next one begins; a transaction that admits someone takes less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,22 @@ _SOME_FELLOWS = _fellows().where(models.Member.user_id != bindparam("user_id", t
 _FELLOWS = _fellows().where(models.Member.user_id == any_(bindparam("among", type_=ARRAY(Uuid())))).distinct()
 
 
+async def admissions(tx: Transaction, *, since: datetime | None) -> tuple[datetime, list[tuple[UUID, UUID]]]:
+    """Return who became a member of what (chat, person) since the last look, and the time of this one.
+
+    Some of them were seen at the last look already: what is committed late counts from when it was begun.
+
+    :param tx: a snapshot. :param since: the time of the last look, None for the first.
+    """
+    member, now = models.Member, (await tx.session.scalars(select(func.now()))).one()
+    found = await tx.session.execute(
+        select(member.chat_id, member.user_id).where(
+            member.joined_at > (since or now) - LOOKED_BACK, member.left_at.is_(None)
+        )
+    )
+    return now, [(chat_id, user_id) for chat_id, user_id in found]
+
+
 async def find(tx: Transaction, *, chat_id: UUID, user_id: UUID) -> models.Member | None:
     """Return someone's membership of a chat if it holds now."""
     member = await tx.session.get(models.Member, (chat_id, user_id))
@@ -121,10 +141,12 @@ async def add(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> 
     if member is not None and member.left_at is None:
         return describe.member(member, user, chat.owner_id), False
     await _refuse_full(tx, chat_id)
+    # The database's clock, because every node looks for admissions by their time.
+    now = (await tx.session.scalars(select(func.clock_timestamp()))).one()
     if member is None:
         member = models.Member(chat_id=chat_id, user_id=user_id)
         tx.session.add(member)
-    member.joined_at, member.left_at = datetime.now(UTC), None
+    member.joined_at, member.left_at = now, None
     member.version = member.read_seq = next_seq(chat)
     member.read_ordinal = chat.message_count
     await tx.session.flush()

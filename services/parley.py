@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -268,13 +268,15 @@ class DatabaseReader:
             changes = await sync.gap(tx, chat_id=chat_id, since=since)
         return (audience, frames.SyncPage.of(changes)) if audience and changes else None
 
-    async def seqs(self, chat_ids: Iterable[UUID]) -> dict[UUID, int]:
-        """Return the current number of each chat."""
-        wanted = list(chat_ids)
-        if not wanted:
-            return {}
+    async def moved(self, known: Mapping[UUID, int]) -> dict[UUID, int]:
+        """Return the current numbers of those chats whose number is higher than the known one."""
         async with self._parley.snapshot() as tx:
-            return await chats.seqs_of(tx, chat_ids=wanted)
+            return await chats.moved(tx, known=known)
+
+    async def admissions(self, since: datetime | None) -> tuple[datetime, list[tuple[UUID, UUID]]]:
+        """Return who became a member of what since the last look, and the time of this one."""
+        async with self._parley.snapshot() as tx:
+            return await members.admissions(tx, since=since)
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:

@@ -304,6 +304,56 @@ class TestAnnouncements:
         await bens.catch_up()
         assert known(bens) == await fresh(ben)
 
+    async def test_of_an_addition_to_a_chat_that_nobody_here_hears_are_made_up_for_by_comparing(
+        self, node: OtherNode, ann: Actor, ben: Actor, cat: Actor
+    ) -> None:
+        chat_id = await ann.group()
+        bens, cats = await node.connect(ben), await node.connect(cat)
+        await node.hub.compare()
+        await node.do(ann, members.add, chat_id=chat_id, user_id=ben.id)
+        private = await ann.private(ben)
+        await node.hub.compare()
+        await eventually(lambda: len(bens.of_type("chat.added")) == 2)
+        await bens.catch_up()
+        assert known(bens) == await fresh(ben)
+        assert set(known(bens)) == {str(chat_id), str(private)}
+        await node.hub.compare()
+        await asyncio.sleep(0)
+        assert len(bens.of_type("chat.added")) == 2
+        assert [frame["type"] for frame in cats.frames] == ["hello"]
+
+    async def test_of_an_addition_that_was_begun_before_the_last_look_are_made_up_for(
+        self, node: OtherNode, parley: Parley, ann: Actor, ben: Actor
+    ) -> None:
+        chat_id = await ann.group()
+        bens = await node.connect(ben)
+        async with parley.transaction() as tx:
+            await members.add(tx, actor=ann.id, chat_id=chat_id, user_id=ben.id)
+            tx.announcements.clear()
+            await node.hub.compare()
+        await node.hub.compare()
+        await eventually(lambda: bens.of_type("chat.added"))
+
+    async def test_of_a_removal_that_is_the_last_change_are_made_up_for_by_comparing(
+        self, node: OtherNode, ann: Actor, ben: Actor
+    ) -> None:
+        chat_id = await ann.group(ben)
+        bens = await node.connect(ben)
+        await node.do(ann, members.remove, chat_id=chat_id, user_id=ben.id)
+        await node.hub.compare()
+        await eventually(lambda: bens.of_type("chat.removed"))
+        assert (known(bens), await fresh(ben)) == ({}, {})
+        await eventually(lambda: not node.hub.chat_ids())
+
+    async def test_of_many_chats_are_all_made_up_for(self, node: OtherNode, ann: Actor, ben: Actor) -> None:
+        chat_ids = [await ann.group(ben) for _ in range(12)]
+        bens = await node.connect(ben)
+        for chat_id in chat_ids:
+            await node.do(ann, messages.send, chat_id=chat_id, body="lost")
+        await node.hub.compare()
+        await eventually(lambda: len(bens.of_type("sync")) == 12)
+        assert known(bens) == await fresh(ben)
+
     async def test_of_an_addition_that_is_over_again_bring_nothing(
         self, node: OtherNode, ann: Actor, ben: Actor
     ) -> None:
