@@ -20,6 +20,7 @@ from migrations.run import migrate
 from pages.body_limit import BodyLimit
 from pages.endpoints.doors import create_api
 from pages.endpoints.frame_protocol import FrameProtocol
+from pages.endpoints.http_protocol import BoundedHttpProtocol
 from pages.endpoints.socket import SocketEndpoint, SocketFirst
 from pages.headers import SecurityHeaders
 from pages.mount import mount_pages
@@ -104,6 +105,7 @@ def _stop(server: Server, parley: Parley) -> None:
 def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=BoundedHttpProtocol,
         ws=FrameProtocol,
         ws_max_size=4 * settings.max_frame_bytes,
         ws_per_message_deflate=False,

@@ -52,5 +52,5 @@ def refusal_for(request: Request) -> Refusal:
     """Read what the last form left behind; an empty refusal when that is nothing."""
     try:
         return msgspec.json.decode(urlsafe_b64decode(request.cookies.get(COOKIE, "")), type=Refusal)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return Refusal()

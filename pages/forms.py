@@ -91,7 +91,12 @@ def _refused(request: Request, error: ParleyError, sent: dict[str, str], path: s
 
 async def _fields(request: Request) -> dict[str, str]:
     async with request.form(max_files=0, max_fields=10) as form:
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+        return {name: _storable(value) for name, value in form.items() if isinstance(value, str)}
+
+
+def _storable(value: str) -> str:
+    """Replace surrogates: a form may name an encoding, such as UTF-7, that has them, and Unicode's own have not."""
+    return value.encode(errors="replace").decode()
 
 
 def register(app: FastAPI, frame: Frame) -> None:

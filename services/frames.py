@@ -3,6 +3,7 @@
 ``docs/protocol.md`` is made from these types. A request may carry ``id``; its answer carries it as ``re``.
 """
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -266,7 +267,6 @@ CLIENT_FRAMES = (
 
 encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_decode_anything = msgspec.json.Decoder().decode
 
 
 def decode_request(text: str) -> Request:
@@ -286,13 +286,15 @@ def decode_request(text: str) -> Request:
 def request_id(text: str) -> RequestId | UnsetType:
     """Find the ``id`` of a frame that could not be read as a request, so that its error can name it."""
     try:
-        frame: Any = _decode_anything(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # Unlike msgspec this reads half a surrogate pair too, for which a frame is refused (RFC 8259, section 8.2).
+        frame: Any = json.loads(text)
+    except (ValueError, RecursionError):
         return UNSET
     found = frame.get("id") if isinstance(frame, dict) else None
     try:
         known: RequestId = msgspec.convert(found, RequestId)
-    except msgspec.ValidationError:
+        encode(known)
+    except (msgspec.ValidationError, UnicodeError):
         return UNSET
     return known
 

@@ -7,6 +7,15 @@ from services.errors import ValidationFailed
 
 USERNAME = re.compile(r"[a-z0-9_.-]{3,32}")
 
+_BLANK_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Unassigned characters (Cn) are none of them: a newer Unicode than Python's may have made them emoji."""
+
+_BLANK_LETTERS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What is drawn as nothing though its category says otherwise: fillers, variation selectors (Unicode's
+``Default_Ignorable_Code_Point``) and the empty Braille pattern."""
+
 _DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -39,19 +48,19 @@ def clean_line(field: str, text: str, *, longest: int) -> str:
     trimmed = _bounded(field, text, longest)
     if any(unicodedata.category(char) == "Cc" or char in _DIRECTION_OVERRIDES for char in trimmed):
         raise ValidationFailed(field, "must not contain control characters")
-    if all(unicodedata.category(char)[0] in "CZ" for char in trimmed):
-        raise ValidationFailed(field, "must contain something visible")
+    _refuse_blank(field, trimmed)
     return trimmed
 
 
 def clean_body(field: str, text: str, *, longest: int) -> str:
     """Trim and check a text of several lines.
 
-    :raises ValidationFailed: it is empty or too long, or contains NUL, which PostgreSQL cannot store.
+    :raises ValidationFailed: it is empty or too long, shows nothing, or contains NUL, which PostgreSQL cannot store.
     """
     trimmed = _bounded(field, text, longest)
     if "\x00" in trimmed:
         raise ValidationFailed(field, "must not contain NUL characters")
+    _refuse_blank(field, trimmed)
     return trimmed
 
 
@@ -60,3 +69,8 @@ def _bounded(field: str, text: str, longest: int) -> str:
     if not 1 <= len(trimmed) <= longest:
         raise ValidationFailed(field, f"must be 1 to {longest} characters after trimming, not {len(trimmed)}")
     return trimmed
+
+
+def _refuse_blank(field: str, text: str) -> None:
+    if all(unicodedata.category(char) in _BLANK_CATEGORIES or _BLANK_LETTERS.match(char) for char in text):
+        raise ValidationFailed(field, "must contain something visible")

@@ -11,11 +11,16 @@ from typing import Any, cast
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 EXTENSION = "parley.frames"
 
 NOT_UTF8 = 1007
+TOO_MANY_FRAGMENTS = 1008
+
+MOST_FRAGMENTS = 4096
+"""Pieces in which one message may come; empty ones would count towards no other limit."""
 
 CLOSE_PATIENCE = 5.0
 """Seconds that a client has to answer a close before its connection is cut."""
@@ -31,11 +36,32 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self._most_unsent = sys.maxsize
         self._exceeded: Callable[[], None] = self._abort
 
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a handshake that cannot be read is answered too, and the connection ends."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
     def handle_connect(self, event: Request) -> None:
         """Offer the extension to the application."""
         super().handle_connect(event)
         if not self.handshake_complete:
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = {"writer": self}
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take the next piece of a message, unless there are too many."""
+        if len(self.frames) < MOST_FRAGMENTS:
+            super().handle_cont(event)
+        else:
+            self.frames = []
+            self.close_with(TOO_MANY_FRAGMENTS, "too many fragments")
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the client takes none of the answers."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > self._most_unsent:
+            self._exceeded()
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; a text that is not UTF-8 ends the connection (RFC 6455, section 8.1), and no more."""

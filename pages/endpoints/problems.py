@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from msgspec import json
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from services import errors
@@ -110,6 +111,10 @@ def install(app: FastAPI) -> None:
         response = problem(code, error.status_code, str(error.detail))
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=BAD_REQUEST)  # nobody is there any more to read it
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 
 import httpx
@@ -56,6 +57,30 @@ async def test_a_refused_form_keeps_what_was_typed_but_never_the_password(client
     assert "nobody-here" in page
     assert "a secret password" not in page
     assert "a secret password" not in json.dumps(dict(client.cookies))
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up"])
+@pytest.mark.parametrize("encoding", ["utf-7", "utf-16", "unicode-escape", "zlib", "nonsense"])
+async def test_a_form_in_an_encoding_of_its_own_choice_is_refused_like_any_other(
+    client: httpx.AsyncClient, path: str, encoding: str
+) -> None:
+    fields = ("username", "password", "display_name", "invite", "next")
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n+2AA-\\ud800\r\n' for name in fields]
+    content_type = f"multipart/form-data; boundary=b; charset={encoding}"
+    answer = await client.post(path, content="".join([*parts, "--b--\r\n"]), headers={"Content-Type": content_type})
+    assert "Try again" not in await shown(client, answer)
+    assert "parley_session" not in answer.headers.get("set-cookie", "")
+
+
+@pytest.mark.parametrize(
+    "left",
+    [b"{", b"[]", b"\xff", b'{"detail": 7}', b'{"typed": [1]}', b'{"x": ' + b"[" * 20_000, b'{"at": "\\ud800"}'],
+)
+async def test_what_a_forged_form_left_behind_is_as_good_as_nothing(client: httpx.AsyncClient, left: bytes) -> None:
+    for value in (urlsafe_b64encode(left).decode(), left.decode("latin-1")[:100].replace('"', "")):
+        answer = await client.get("/sign-in", headers=[(b"Cookie", f"parley_form={value}".encode("latin-1"))])
+        assert answer.status_code == 200
+        assert "field-error" not in answer.text
 
 
 async def test_signing_up_says_beside_the_field_what_is_wrong(client: httpx.AsyncClient) -> None:

@@ -49,15 +49,33 @@ def test_a_line_that_could_disturb_the_text_around_it_is_refused(text: str) -> N
         clean_line("title", text, longest=80)
 
 
-@pytest.mark.parametrize("text", ["\u200b", "\u200d\ufeff", "\u00ad", "\u2060 \u200b"])
-def test_a_line_without_anything_visible_is_refused(text: str) -> None:
-    with pytest.raises(ValidationFailed, match="something visible"):
-        clean_line("title", text, longest=80)
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\u200d\ufeff", "\u00ad", "\u2060 \u200b", "\u3164", "\u2800 \u2800", "\ufe0f", "\U000e0020"]
+)
+def test_a_text_without_anything_visible_is_refused(text: str) -> None:
+    for clean in (clean_line, clean_body):
+        with pytest.raises(ValidationFailed, match="something visible"):
+            clean("title", text, longest=80)
 
 
-@pytest.mark.parametrize("text", ["👩‍👩‍👧", "Zoë", "日本語", "عربي", "a  b"])
-def test_a_line_may_be_in_any_language(text: str) -> None:
-    assert clean_line("title", text, longest=80) == text
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👩‍👩‍👧",
+        "❤️",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "1️⃣",
+        "\U0001fae8",
+        "\U0001fac6",
+        "Zoë",
+        "日本語",
+        "عربي",
+        "a  b",
+    ],
+)
+def test_a_text_may_be_in_any_language_and_of_emoji_newer_than_python(text: str) -> None:
+    for clean in (clean_line, clean_body):
+        assert clean("title", text, longest=80) == text
 
 
 def test_a_body_keeps_its_inner_white_space() -> None:

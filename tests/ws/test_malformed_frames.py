@@ -145,8 +145,9 @@ async def test_texts_that_are_not_unicode_are_refused(administrator: Person) -> 
     chat = await administrator.group_chat()
     async with administrator.socket() as socket:
         for body in ("\\ud800", "a\\udfffb", "\\ud83d", "\\udc4d\\ud83d"):
-            text = f'{{"type":"message.send","chat_id":"{chat["id"]}","nonce":"n","body":"{body}"}}'
-            await refused(socket, text)
+            text = f'{{"type":"message.send","id":7,"chat_id":"{chat["id"]}","nonce":"n","body":"{body}"}}'
+            assert (await refused(socket, text))["re"] == 7
+        assert "re" not in await refused(socket, '{"type":"ping","id":"\\ud800"}')
         await socket.nothing("message.created")
 
 
