@@ -1,6 +1,7 @@
 """One node without Redis needs the database for itself; nodes with Redis share it."""
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 KEY = 0x50_4E_4F_44
@@ -31,11 +32,27 @@ class NodeLock:
         :raises NodeLockTaken: someone holds it in a way that excludes us.
         """
         connection = await self._engine.connect()
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        if not await connection.scalar(text(f"SELECT {self._function}({KEY})")):
+        try:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not await connection.scalar(text(f"SELECT {self._function}({KEY})")):
+                raise NodeLockTaken
+        except BaseException:
             await connection.close()
-            raise NodeLockTaken
+            raise
         self._connection = connection
+
+    async def keep(self) -> None:
+        """Take the lock again where its connection has ended, as when the database was started again.
+
+        :raises NodeLockTaken: somebody else was faster, in a way that excludes us.
+        """
+        if self._connection is not None:
+            try:
+                await self._connection.execute(text("SELECT 1"))
+            except DBAPIError:
+                await self.release()
+        if self._connection is None:
+            await self.acquire()
 
     async def release(self) -> None:
         """Give the lock back by ending its connection."""

@@ -18,7 +18,7 @@ from services.errors import ParleyError
 from services.events import Typed
 from services.hub import Hub, Seat
 from services.members import Audience
-from services.node_lock import NodeLock
+from services.node_lock import NodeLock, NodeLockTaken
 from services.notices import Notices
 from services.passwords import Passwords
 from services.presence import Presence
@@ -39,6 +39,9 @@ COMPARE_EVERY = 2.0
 
 SESSIONS_EVERY = 1.0
 """Seconds between two looks for ended sessions while the bus is down."""
+
+LOCK_EVERY = 2.0
+"""Seconds between two looks whether this node still holds its lock on the database."""
 
 TIDY_EVERY = 600.0
 """Seconds between two removals of expired sessions."""
@@ -91,6 +94,7 @@ class Parley:
         await self.bus.start()
         self.spawn(self._every(COMPARE_EVERY, self._heal))
         self.spawn(self._every(SESSIONS_EVERY, self._check_sessions_without_bus))
+        self.spawn(self._every(LOCK_EVERY, self._keep_lock))
         self.spawn(self._every(TIDY_EVERY, self._tidy))
 
     async def stop(self) -> None:
@@ -207,6 +211,13 @@ class Parley:
                 active = await sessions.still_active(tx, session_ids=watched)
             self.session_ends.end_here([session_id for session_id in watched if session_id not in active])
 
+    async def _keep_lock(self) -> None:
+        with database_errors():
+            try:
+                await self._lock.keep()
+            except NodeLockTaken as error:
+                logger.error("%s", error)
+
     async def _tidy(self) -> None:
         async with self.transaction() as tx:
             await sessions.forget_expired(tx)
@@ -218,6 +229,9 @@ class Parley:
                 await work()
             except ParleyError as error:
                 logger.warning("%s: %s", work.__name__.strip("_"), error.detail)
+            except Exception:
+                # What fails once must not end what heals everything else.
+                logger.exception("%s failed", work.__name__.strip("_"))
 
     def _spent(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -280,10 +294,16 @@ class DatabaseReader:
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Finish the work even when the caller is cancelled: a commit without its announcement would be a gap."""
+    """Finish the work however often the caller is cancelled: a commit without its announcement would be a gap."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    interruption: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            interruption = error
+    if interruption is not None:
+        # The error of the work, if it failed, gives way to the interruption, and is said to be seen.
+        _ = task.cancelled() or task.exception()
+        raise interruption
+    task.result()

@@ -4,13 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.errors import Unavailable
 from services.events import Announcement, ReadMoved
 from services.settings import Settings
+
+WRONG_STATEMENT = frozenset({"0A", "21", "22", "23", "42", "44"})
+"""Classes of SQLSTATE (PostgreSQL, appendix A) that blame the statement or its values: trying again would not help.
+
+All others blame the database: it starts, stops, recovers, only reads, has no room, or cannot be reached.
+"""
 
 
 class Transaction:
@@ -47,10 +53,13 @@ class Transaction:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn a database that cannot be reached, or does not answer in time, into :class:`Unavailable`."""
+    """Turn a database that cannot be reached, or does not do its work now, into :class:`Unavailable`."""
     try:
         yield
-    except (IntegrityError, DataError, ProgrammingError):
-        raise
-    except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+    except DBAPIError as error:
+        # asyncpg gives such a state too to values that it cannot encode and never sends.
+        if str(getattr(error.orig, "sqlstate", None))[:2] in WRONG_STATEMENT:
+            raise
+        raise Unavailable from error
+    except (PoolTimeoutError, OSError, TimeoutError) as error:
         raise Unavailable from error

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import models
 from services import chats, messages
@@ -14,6 +14,7 @@ from services.parley import Parley
 from services.transaction import Transaction
 from tests.services.conftest import Connect, NewParley, settings_of
 from tests.support.actor import Actor
+from tests.support.postgres_server import execute
 from tests.support.processes import free_port
 
 
@@ -36,7 +37,10 @@ async def test_a_request_that_is_cancelled_has_happened_and_is_told_or_neither(
     assert heard == await bodies(ann, chat_id)
 
 
-async def test_a_request_that_is_cancelled_while_it_commits_still_announces(ann: Actor, connect: Connect) -> None:
+@pytest.mark.parametrize("times", [1, 2, 20])
+async def test_a_request_that_is_cancelled_while_it_commits_still_announces(
+    ann: Actor, connect: Connect, times: int
+) -> None:
     chat_id = await ann.group()
     client = await connect(ann)
     committing = asyncio.Event()
@@ -48,7 +52,9 @@ async def test_a_request_that_is_cancelled_while_it_commits_still_announces(ann:
 
     task = asyncio.create_task(request())
     await committing.wait()
-    task.cancel()
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await bodies(ann, chat_id) == ["committed"]
@@ -125,3 +131,60 @@ async def test_when_all_connections_are_taken_one_is_told_so_in_time(new_parley:
         with pytest.raises(Unavailable):
             await ask(parley.transaction)
     await ask(parley.transaction)
+
+
+async def test_when_all_connections_died_the_next_request_gets_a_new_one(new_parley: NewParley) -> None:
+    parley = await new_parley(database_pool=4)
+    ann = await Actor.create(parley)
+    chat_id = await ann.group()
+    await asyncio.gather(*(ask(parley.snapshot) for _ in range(3)))
+    await end_connections(parley.engine.url.render_as_string(hide_password=False))
+    assert (await ann.say(chat_id, "as if nothing had happened")).seq == 2
+
+
+async def end_connections(url: str) -> None:
+    """End every connection to a database but one's own, and wait until they are gone."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    await execute(url, f"SELECT pg_terminate_backend(pid, 5000) {others}")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "57P03",  # cannot_connect_now: it starts up, shuts down or recovers
+        "57P02",  # crash_shutdown
+        "25006",  # read_only_sql_transaction
+        "53100",  # disk_full
+        "53300",  # too_many_connections
+        "58030",  # io_error
+        "40P01",  # deadlock_detected
+        "XX001",  # data_corrupted
+    ],
+)
+async def test_what_the_database_cannot_do_now_is_told_as_unavailable(parley: Parley, state: str) -> None:
+    with pytest.raises(Unavailable):
+        async with parley.transaction() as tx:
+            await tx.session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION USING errcode = '{state}'; END $$"))
+
+
+async def test_a_database_that_only_reads_is_read(new_parley: NewParley) -> None:
+    parley = await new_parley()
+    ann = await Actor.create(parley)
+    chat_id = await ann.group()
+    url = parley.engine.url.render_as_string(hide_password=False)
+    await execute(url, f'ALTER DATABASE "{parley.engine.url.database}" SET default_transaction_read_only = on')
+    await end_connections(url)
+    with pytest.raises(Unavailable):
+        await ann.say(chat_id)
+    assert await bodies(ann, chat_id) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"), [("SELECT CAST(:value AS bigint)", 2**70), ("SELECT 1 / CAST(:value AS int)", 0)]
+)
+async def test_a_statement_that_can_never_work_is_not_told_as_unavailable(
+    parley: Parley, statement: str, value: int
+) -> None:
+    with pytest.raises(DBAPIError):
+        async with parley.snapshot() as tx:
+            await tx.session.execute(text(statement), {"value": value})
