@@ -9,7 +9,10 @@ from models.base import Base, PrimaryId
 
 
 class User(Base):
-    """A person with an account; ``username`` is unique and lower case."""
+    """A person with an account; ``username`` is unique and lower case.
+
+    Once ``deactivated_at`` is set they cannot sign in; what they wrote and where they are members stays.
+    """
 
     __tablename__ = "users"
 
@@ -19,3 +22,4 @@ class User(Base):
     password_hash: Mapped[str]
     is_admin: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deactivated_at: Mapped[datetime | None]

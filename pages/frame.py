@@ -57,11 +57,11 @@ class Frame:
         def declare(build: Build) -> None:
             async def page(request: Request, client: Client) -> Response | None:
                 session = await sessions.authenticate(self.parley, token_of(request))
-                if session is None:
+                visit = self.guard.admit(client, session) if session else None
+                if visit is None or not visit.holds:
                     client.delete()
                     target = quote(request.url.path + ("?" + request.url.query if request.url.query else ""))
                     return RedirectResponse(f"/sign-in?next={target}", 303)
-                visit = self.guard.admit(client, session)
                 theme.dress(request)
                 await build(request, visit)
                 return None

@@ -19,6 +19,7 @@ from nicegui import Client, core
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from services import sessions, views
+from services.acting import acting
 from services.errors import NotAuthenticated
 from services.parley import Parley
 from services.sessions import ActiveSession
@@ -89,13 +90,13 @@ class Guard:
     def resume(self, client_id: str, session: ActiveSession) -> bool:
         """Let a page go on in another session of the same person.
 
-        :return: whether the page is there and theirs.
+        :return: whether the page is there and theirs, and the session still holds.
         """
         visit = self._visits.get(client_id)
         if visit is None or visit.user.id != session.user.id:
             return False
         self._watch(visit, session)
-        return True
+        return visit.holds
 
     def install(self) -> None:
         """Put the guard before NiceGUI's handlers; socket.io's own check of the origin comes before both."""
@@ -130,11 +131,11 @@ class Guard:
             return False
         return visit.holds or self.resume(client_id, session)
 
-    def _may_act(self, sid: str, client_id: object) -> bool:
+    def _may_act(self, sid: str, client_id: object) -> Callable[[], bool]:
         if not isinstance(client_id, str) or client_id not in core.sio.rooms(sid):
-            return False  # the handshake puts a socket into the room of its page
+            return lambda: False  # the handshake puts a socket into the room of its page
         visit = self._visits.get(client_id)
-        return visit.holds if visit is not None else client_id in self._public
+        return (lambda: visit.holds) if visit is not None else (lambda: client_id in self._public)
 
     def _guard_connect(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def connect(sid: str, environment: Environment, auth: object = None) -> Any:
@@ -157,10 +158,14 @@ class Guard:
 
     def _guard_event(self, handle: Callable[..., Any]) -> Callable[..., None]:
         def event(sid: str, message: object) -> None:
-            if not isinstance(message, dict) or not self._may_act(sid, message.get("client_id")):
+            if not isinstance(message, dict):
+                return
+            holds = self._may_act(sid, message.get("client_id"))
+            if not holds():
                 return
             try:
-                handle(sid, message)
+                with acting(holds):
+                    handle(sid, message)
             except (KeyError, TypeError, ValueError):
                 logger.debug("Malformed event from a page", exc_info=True)
 

@@ -1,4 +1,4 @@
-"""Accounts: signing up and in, and one's own name."""
+"""Accounts: signing up and in, and one's own name and password."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -9,7 +9,7 @@ import models
 from services import describe, invites, sessions, views
 from services.errors import Conflict, Forbidden, NotAuthenticated, NotFound, RateLimited, ValidationFailed
 from services.rate_limits import Rate
-from services.texts import clean_line, clean_username
+from services.texts import check_password, clean_line, clean_username
 from services.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def register(
         many sign-ups came from the address.
     """
     clean_username(username)
-    _check_password(parley, password)
+    check_password("password", password, settings=parley.settings)
     name = username if display_name is None else display_name
     name = clean_line("display_name", name, longest=parley.settings.max_display_name_length)
     per_hour = Rate(parley.settings.sign_ups_per_hour, HOUR)
@@ -69,30 +69,45 @@ async def register(
 
 
 async def sign_in(parley: "Parley", *, username: str, password: str, address: str, device: str) -> views.SignedIn:
-    """Sign someone in; a wrong name and a wrong password are told alike and take the same time.
+    """Sign someone in; a wrong name or password and a deactivated account are told alike and take the same time.
 
-    :raises NotAuthenticated: the name or the password is wrong.
+    :raises NotAuthenticated: the name or the password is wrong, or the account is deactivated.
     :raises RateLimited: too many failed from this address, or for this account from this address.
     """
     name = username.strip().lower()
-    limits = [
-        (f"sign-in:{address}", Rate(parley.settings.failed_sign_ins_per_hour, HOUR)),
-        (f"sign-in:{address}:{name[:64]}", Rate(parley.settings.failed_sign_ins_per_account, TEN_MINUTES)),
-    ]
-    await _take_all(parley, limits)
-    try:
-        user = await _verified(parley, name, password)
-    except RateLimited:
-        await _give_back(parley, limits)
-        raise
-    if user is None:
-        raise NotAuthenticated("The user name or the password is wrong.")
-    await _give_back(parley, limits)
-    rehashed = await parley.passwords.hash(password) if parley.passwords.is_outdated(user.password_hash) else None
-    async with parley.transaction() as tx:
-        user = await tx.session.get_one(models.User, user.id)
-        user.password_hash = rehashed or user.password_hash
-        return await sessions.open_session(tx, parley.tokens, user=user, address=address, device=device)
+    while proven := await _proven(parley, name, password, address=address):
+        outdated = parley.passwords.is_outdated(proven.password_hash)
+        rehashed = await parley.passwords.hash(password) if outdated else proven.password_hash
+        async with parley.transaction() as tx:
+            if user := await _locked(tx, proven):
+                user.password_hash = rehashed
+                return await sessions.open_session(tx, parley.tokens, user=user, address=address, device=device)
+    raise NotAuthenticated("The user name or the password is wrong.")
+
+
+async def change_password(
+    parley: "Parley", *, actor: UUID, session_id: UUID, current_password: str, new_password: str, address: str
+) -> None:
+    """Change one's password, which ends all of one's sessions but one.
+
+    :param session_id: the session that goes on.
+    :param current_password: a wrong one counts as a failed sign-in. :param new_password: 8 to 256 characters.
+    :param address: where the request came from.
+    :raises Forbidden: the current password is wrong.
+    :raises ValidationFailed: the new one is outside its limits.
+    :raises RateLimited: too many sign-ins failed from this address, or for this account from this address.
+    """
+    check_password("new_password", new_password, settings=parley.settings)
+    async with parley.snapshot() as tx:
+        username = (await tx.session.get_one(models.User, actor)).username
+    while proven := await _proven(parley, username, current_password, address=address):
+        password_hash = await parley.passwords.hash(new_password)
+        async with parley.transaction() as tx:
+            if user := await _locked(tx, proven):
+                user.password_hash = password_hash
+                await sessions.end_others(tx, actor=actor, keep=session_id)
+                return
+    raise Forbidden("The current password is wrong.", field="current_password")
 
 
 async def me(tx: Transaction, *, actor: UUID) -> views.OwnUser:
@@ -125,10 +140,14 @@ async def get(tx: Transaction, *, actor: UUID, user_id: UUID) -> views.User:
     return describe.own_user(user) if asking.is_admin or actor == user_id else describe.user(user)
 
 
-async def search(tx: Transaction, *, actor: UUID, query: str, limit: int = 50) -> list[views.User]:
+async def search(
+    tx: Transaction, *, actor: UUID, query: str, limit: int = 50, only_active: bool = False
+) -> list[views.User]:
     """Find people by a part of their user name or display name; an empty query finds the first by name.
 
-    :param query: at most 200 characters. :return: at most ``limit`` people; administrators see who administers.
+    :param query: at most 200 characters.
+    :param only_active: whether administrators too find only people who can sign in, as all others do.
+    :return: at most ``limit`` people; administrators see who administers and who is active.
     :raises ValidationFailed: the query is too long.
     """
     wanted = query.strip().lower()
@@ -145,6 +164,8 @@ async def search(tx: Transaction, *, actor: UUID, query: str, limit: int = 50) -
         .limit(limit)
     )
     asking = await tx.session.get_one(user, actor)
+    if only_active or not asking.is_admin:
+        found = found.where(user.deactivated_at.is_(None))
     seen = describe.own_user if asking.is_admin else describe.user
     return [seen(row) for row in await tx.session.scalars(found)]
 
@@ -154,12 +175,6 @@ async def exist(tx: Transaction) -> bool:
     return bool(await tx.session.scalar(text("SELECT EXISTS (SELECT FROM users)")))
 
 
-def _check_password(parley: "Parley", password: str) -> None:
-    least, most = parley.settings.min_password_length, parley.settings.max_password_length
-    if not least <= len(password) <= most:
-        raise ValidationFailed("password", f"must be {least} to {most} characters")
-
-
 async def _admit(tx: Transaction, invite: str | None) -> None:
     if tx.settings.registration == "closed":
         raise Forbidden("This server takes no new accounts.")
@@ -167,6 +182,30 @@ async def _admit(tx: Transaction, invite: str | None) -> None:
         if not invite:
             raise Forbidden("You need an invitation to sign up here.")
         await invites.use(tx, code=invite)
+
+
+async def _proven(parley: "Parley", username: str, password: str, *, address: str) -> models.User | None:
+    """Return whose password this is; failing is limited, as guesses are."""
+    limits = [
+        (f"sign-in:{address}", Rate(parley.settings.failed_sign_ins_per_hour, HOUR)),
+        (f"sign-in:{address}:{username[:64]}", Rate(parley.settings.failed_sign_ins_per_account, TEN_MINUTES)),
+    ]
+    await _take_all(parley, limits)
+    try:
+        user = await _verified(parley, username, password)
+    except RateLimited:
+        await _give_back(parley, limits)
+        raise
+    if user is not None:
+        await _give_back(parley, limits)
+    return user
+
+
+async def _locked(tx: Transaction, proven: models.User) -> models.User | None:
+    """Return the same person for a change; None when the account changed since, and has to be proven again."""
+    user = await tx.session.get_one(models.User, proven.id, with_for_update={"key_share": True})
+    same = user.deactivated_at is None and user.password_hash == proven.password_hash
+    return user if same else None
 
 
 async def _take_all(parley: "Parley", limits: list[tuple[str, Rate]]) -> None:
@@ -189,7 +228,7 @@ async def _verified(parley: "Parley", username: str, password: str) -> models.Us
     possible = len(password) <= parley.settings.max_password_length
     stored = user.password_hash if user is not None and possible else None
     known = await parley.passwords.verify(password if possible else "", stored)
-    return user if known else None
+    return user if user is not None and known and user.deactivated_at is None else None
 
 
 async def _by_username(tx: Transaction, username: str) -> models.User | None:

@@ -13,7 +13,7 @@ from services import describe, events, views
 from services.errors import NotFound, ValidationFailed
 from services.gate import enter_as_owner, next_seq, refuse_closed
 from services.members import find as find_member
-from services.members import member_key
+from services.members import member_key, refuse_deactivated
 from services.texts import clean_line
 from services.transaction import Transaction
 
@@ -26,7 +26,7 @@ async def create(
     :param title: 1 to 80 characters after trimming for a group, none for a private chat.
     :param member_ids: the others; exactly one for a private chat.
     :return: the chat, and whether it is new (a pair has one private chat for ever).
-    :raises ValidationFailed: a field is outside its limits, or names someone who does not exist.
+    :raises ValidationFailed: a field is outside its limits, or names someone who does not exist or is not active.
     """
     others = list(dict.fromkeys(user_id for user_id in member_ids if user_id != actor))
     people = await _people(tx, actor, others)
@@ -106,13 +106,14 @@ async def reopen(tx: Transaction, *, actor: UUID, chat_id: UUID) -> views.MyChat
 async def transfer(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> views.MyChat:
     """Make another member the owner of a group.
 
-    :raises ParleyError: not a member, not the owner, closed, private, or ``user_id`` is not a member.
+    :raises ParleyError: not a member, not the owner, closed, private, or ``user_id`` is no active member.
     """
     entry = await enter_as_owner(tx, actor=actor, chat_id=chat_id)
     refuse_closed(entry.chat)
     heir = await find_member(tx, chat_id=chat_id, user_id=user_id)
     if heir is None:
         raise ValidationFailed("user_id", "must be a member of the chat")
+    refuse_deactivated("user_id", await tx.session.get_one(models.User, user_id))
     if user_id != actor:
         entry.chat.owner_id = user_id
         await _changed(tx, entry.chat)
@@ -182,6 +183,7 @@ async def _create_private(tx: Transaction, *, actor: UUID, people: list[models.U
 
 
 async def _settle(tx: Transaction, *, actor: UUID, chat: models.Chat, people: list[models.User]) -> views.MyChat:
+    refuse_deactivated("member_ids", *people)
     tx.session.add_all(
         models.Member(chat_id=chat.id, user_id=person.id, version=chat.seq, read_seq=chat.seq) for person in people
     )

@@ -22,7 +22,8 @@ def user(row: models.User) -> views.User:
 
 def own_user(row: models.User) -> views.OwnUser:
     """Describe a person to themselves."""
-    return views.OwnUser(row.id, row.username, row.display_name, row.created_at, row.is_admin)
+    active = row.deactivated_at is None
+    return views.OwnUser(row.id, row.username, row.display_name, row.created_at, row.is_admin, active)
 
 
 def chat(row: models.Chat) -> views.Chat:

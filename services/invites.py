@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, update
 
 import models
 from services import views
+from services.administration import only_administrators
 from services.errors import Forbidden, NotFound, ValidationFailed
 from services.transaction import Transaction
 
@@ -22,7 +23,7 @@ async def create(tx: Transaction, *, actor: UUID, expires_in: int, uses: int, or
     :param origin: the address of this server, for the link.
     :raises ParleyError: not an administrator, or a number is outside its limits.
     """
-    await _only_administrators(tx, actor)
+    await only_administrators(tx, actor)
     if not 1 <= expires_in <= LONGEST_SECONDS:
         raise ValidationFailed("expires_in", f"must be 1 to {LONGEST_SECONDS} seconds")
     if not 1 <= uses <= MOST_USES:
@@ -43,7 +44,7 @@ async def list_all(tx: Transaction, *, actor: UUID, origin: str) -> list[views.I
 
     :raises Forbidden: not an administrator.
     """
-    await _only_administrators(tx, actor)
+    await only_administrators(tx, actor)
     row = models.Invite
     found = await tx.session.scalars(
         select(row).where(row.expires_at > func.now(), row.uses_left > 0).order_by(row.created_at.desc())
@@ -56,7 +57,7 @@ async def withdraw(tx: Transaction, *, actor: UUID, code: str) -> None:
 
     :raises ParleyError: not an administrator, or no such invitation.
     """
-    await _only_administrators(tx, actor)
+    await only_administrators(tx, actor)
     deleted = await tx.session.execute(
         delete(models.Invite).where(models.Invite.code == _storable(code)).returning(models.Invite.code)
     )
@@ -79,11 +80,6 @@ async def use(tx: Transaction, *, code: str) -> None:
     )
     if used.first() is None:
         raise Forbidden("This invitation is no longer valid.", field="invite")
-
-
-async def _only_administrators(tx: Transaction, actor: UUID) -> None:
-    if not (await tx.session.get_one(models.User, actor)).is_admin:
-        raise Forbidden("Only administrators may do this.")
 
 
 def _storable(code: str) -> str:

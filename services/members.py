@@ -130,7 +130,7 @@ async def add(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> 
     """Take someone into a group; they see its whole history and start with everything read.
 
     :return: the membership, and whether it is new.
-    :raises ParleyError: not a member, not the owner, private, closed, full, or no such person.
+    :raises ParleyError: not a member, not the owner, private, closed, full, or no such person who is active.
     """
     chat = (await enter_as_owner(tx, actor=actor, chat_id=chat_id)).chat
     refuse_closed(chat)
@@ -140,6 +140,7 @@ async def add(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) -> 
     member = await tx.session.get(models.Member, (chat_id, user_id))
     if member is not None and member.left_at is None:
         return describe.member(member, user, chat.owner_id), False
+    refuse_deactivated("user_id", user)
     await _refuse_full(tx, chat_id)
     # The database's clock, because every node looks for admissions by their time.
     now = (await tx.session.scalars(select(func.clock_timestamp()))).one()
@@ -185,6 +186,16 @@ async def remove(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID) 
     await tx.session.flush()
     tx.announce(events.member_removed(describe.chat(chat), describe.user(user)))
     tx.outdate(member_key(chat_id, user_id))
+
+
+def refuse_deactivated(field: str, *people: models.User) -> None:
+    """Let only people pass who can sign in.
+
+    :param field: the input that names them.
+    :raises ValidationFailed: the account of one of them is deactivated.
+    """
+    if any(person.deactivated_at is not None for person in people):
+        raise ValidationFailed(field, "names someone whose account is deactivated")
 
 
 async def _refuse_ownerless(tx: Transaction, entry: Entry) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.engine import create_engine
 from services import chats, describe, events, frames, members, sessions, sync
+from services.acting import refuse_ended
 from services.bus import Bus, LocalBus
 from services.cache import Cache, MemoryCache, cached
 from services.errors import ParleyError
@@ -37,8 +38,8 @@ CHAT_TOPIC = "chat"
 COMPARE_EVERY = 2.0
 """Seconds between two looks for events that never came."""
 
-SESSIONS_EVERY = 1.0
-"""Seconds between two looks for ended sessions while the bus is down."""
+SESSIONS_EVERY = 0.5
+"""Seconds between two looks for ended sessions of which the bus has not told."""
 
 LOCK_EVERY = 2.0
 """Seconds between two looks whether this node still holds its lock on the database."""
@@ -46,7 +47,7 @@ LOCK_EVERY = 2.0
 TIDY_EVERY = 600.0
 """Seconds between two removals of expired sessions."""
 
-MEMBERSHIP_KEPT = 10.0
+MEMBERSHIP_KEPT = 1.0
 """Seconds that a cached membership is believed without asking again."""
 
 logger = logging.getLogger("parley")
@@ -78,7 +79,7 @@ class Parley:
         self.hub.on_joining = self.presence.joining
         self.hub.on_joined = self._meet
         self.bus.subscribe(CHAT_TOPIC, lambda payload: self.hub.announce(events.unpack_announcement(payload)))
-        self.bus.on_reconnect(lambda: self.spawn(self._heal()))
+        self.bus.on_reconnect(lambda: self.spawn(self.hub.compare()))
 
     async def start(self) -> None:
         """Connect to everything and begin to work; the database must have its tables.
@@ -92,8 +93,8 @@ class Parley:
         if self._redis is not None:
             await self._redis.start()
         await self.bus.start()
-        self.spawn(self._every(COMPARE_EVERY, self._heal))
-        self.spawn(self._every(SESSIONS_EVERY, self._check_sessions_without_bus))
+        self.spawn(self._every(COMPARE_EVERY, self.hub.compare))
+        self.spawn(self._every(SESSIONS_EVERY, self._check_sessions))
         self.spawn(self._every(LOCK_EVERY, self._keep_lock))
         self.spawn(self._every(TIDY_EVERY, self._tidy))
 
@@ -118,12 +119,14 @@ class Parley:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Work in a transaction that is committed at the end; what it announces follows the commit.
 
+        :raises NotAuthenticated: the session for which one works ended meanwhile.
         :raises Unavailable: the database cannot be reached or does not answer in time.
         """
         with database_errors():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 tx = Transaction(session, self.settings)
                 yield tx
+                refuse_ended()
                 await _uninterrupted(self._finish(tx))
 
     @asynccontextmanager
@@ -196,20 +199,12 @@ class Parley:
             member_ids = await members.ids_of(tx, chat_id=chat_id)
         self.presence.meet(chat_id, joined=[*{*joined} & member_ids], member_ids=member_ids)
 
-    async def _heal(self) -> None:
-        await self.hub.compare()
-        await self._check_sessions()
-
-    async def _check_sessions_without_bus(self) -> None:
-        if not self.bus.connected:
-            await self._check_sessions()
-
     async def _check_sessions(self) -> None:
         watched = self.session_ends.watched()
         if watched:
             async with self.snapshot() as tx:
-                active = await sessions.still_active(tx, session_ids=watched)
-            self.session_ends.end_here([session_id for session_id in watched if session_id not in active])
+                ended = await sessions.ended_of(tx, session_ids=watched)
+            self.session_ends.end_here(ended)
 
     async def _keep_lock(self) -> None:
         with database_errors():

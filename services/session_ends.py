@@ -4,6 +4,7 @@ A session ends by expiry, which needs no message, or by being ended here or on a
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ TOPIC = "session"
 
 LONGEST_TIMER = 24 * 3600.0
 """Seconds; asyncio's timers take no longer ones than a selector can wait for, so a longer wait is cut up."""
+
+REMEMBERED = 10_000
+"""Ends that are remembered, for those who were checking a session just when it ended."""
 
 
 @dataclass(slots=True)
@@ -33,6 +37,7 @@ class SessionEnds:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._watched: dict[UUID, _Watched] = {}
+        self._ended: OrderedDict[UUID, None] = OrderedDict()
         bus.subscribe(TOPIC, lambda payload: self._end(UUID(bytes=payload)))
 
     def watch(self, session_id: UUID, expires_at: datetime, callback: Callable[[], None]) -> Callable[[], None]:
@@ -54,6 +59,10 @@ class SessionEnds:
                 self._forget(session_id, watched)
 
         return unwatch
+
+    def holds(self, session_id: UUID, expires_at: datetime) -> bool:
+        """Tell whether a session that was found to hold still does, as far as this node has heard."""
+        return session_id not in self._ended and datetime.now(UTC) < expires_at
 
     def end(self, session_id: UUID) -> None:
         """Tell all who watch a session, on every node, that it is over."""
@@ -77,8 +86,8 @@ class SessionEnds:
 
     def _arm(self, session_id: UUID, watched: _Watched) -> None:
         left = (watched.expires_at - datetime.now(UTC)).total_seconds()
-        if left <= 0:
-            self._end(session_id)
+        if left <= 0 or session_id in self._ended:
+            self._tell(session_id)
             return
         loop = asyncio.get_running_loop()
         watched.timer = loop.call_later(min(left, LONGEST_TIMER), self._arm, session_id, watched)
@@ -90,6 +99,12 @@ class SessionEnds:
             watched.timer.cancel()
 
     def _end(self, session_id: UUID) -> None:
+        self._ended[session_id] = None
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        self._tell(session_id)
+
+    def _tell(self, session_id: UUID) -> None:
         watched = self._watched.get(session_id)
         if watched is None:
             return

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from itsdangerous import BadSignature, Signer
 from msgspec import Struct, msgpack
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ARRAY, Uuid, delete, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 import models
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from services.parley import Parley
 
 SEEN_EVERY = timedelta(seconds=60)
-"""How exact 'last seen' is; a cached session is looked up again after this time too."""
+"""How exact 'last seen' is."""
+
+KEPT = 1.0
+"""Seconds that a cached session is believed: no longer than one may hold of whose end nobody could tell this node."""
 
 LONGEST_DEVICE = 200
 """Characters of a browser's description that are kept."""
@@ -104,10 +107,10 @@ async def authenticate(parley: "Parley", token: str | None) -> ActiveSession | N
         async with parley.transaction() as tx:
             session = await _look_up(tx, secret_hash)
         if session is not None:
-            await parley.cache.fill(key, found, msgpack.encode(session), ttl=SEEN_EVERY.total_seconds())
+            await parley.cache.fill(key, found, msgpack.encode(session), ttl=KEPT)
     else:
         session = msgpack.decode(found, type=ActiveSession)
-    return session if session is not None and session.expires_at > datetime.now(UTC) else None
+    return session if session is not None and parley.session_ends.holds(session.id, session.expires_at) else None
 
 
 async def list_active(tx: Transaction, *, actor: UUID, current: UUID) -> list[views.OwnSession]:
@@ -144,18 +147,21 @@ async def end_others(tx: Transaction, *, actor: UUID, keep: UUID) -> None:
     await _end_where(tx, models.Session.user_id == actor, models.Session.id != keep)
 
 
+async def end_all(tx: Transaction, *, user_id: UUID) -> None:
+    """End all sessions of a person."""
+    await _end_where(tx, models.Session.user_id == user_id)
+
+
 async def forget_expired(tx: Transaction) -> None:
     """Delete the rows of sessions that are over."""
     await tx.session.execute(delete(models.Session).where(models.Session.expires_at <= func.now()))
 
 
-async def still_active(tx: Transaction, *, session_ids: list[UUID]) -> set[UUID]:
-    """Return which of these sessions hold."""
-    row = models.Session
-    found = await tx.session.scalars(
-        select(row.id).where(models.among(row.id, session_ids), row.expires_at > func.now())
-    )
-    return set(found)
+async def ended_of(tx: Transaction, *, session_ids: list[UUID]) -> list[UUID]:
+    """Return which of these sessions are over."""
+    row, asked = models.Session, func.unnest(literal(session_ids, ARRAY(Uuid()))).column_valued("asked")
+    holds = exists().where(row.id == asked, row.expires_at > func.now())
+    return list(await tx.session.scalars(select(asked).where(~holds)))
 
 
 async def outdate_of(tx: Transaction, *, user_id: UUID) -> None:

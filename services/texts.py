@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from services.errors import ValidationFailed
+from services.settings import Settings
 
 USERNAME = re.compile(r"[a-z0-9_.-]{3,32}")
 
@@ -27,6 +28,16 @@ def clean_username(text: str) -> str:
     if not USERNAME.fullmatch(text):
         raise ValidationFailed("username", "must be 3 to 32 characters of a-z, 0-9, _, . and -")
     return text
+
+
+def check_password(field: str, password: str, *, settings: Settings) -> None:
+    """Check the length of a new password.
+
+    :raises ValidationFailed: it is outside its limits.
+    """
+    shortest, longest = settings.min_password_length, settings.max_password_length
+    if not shortest <= len(password) <= longest:
+        raise ValidationFailed(field, f"must be {shortest} to {longest} characters")
 
 
 def clean_nonce(text: str) -> str:

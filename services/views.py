@@ -26,9 +26,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class OwnUser(User):
-    """A person, as they themselves and administrators see them."""
+    """A person, as they themselves and administrators see them; only one who ``is_active`` can sign in."""
 
     is_admin: bool
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)

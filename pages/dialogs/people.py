@@ -37,7 +37,7 @@ class PeopleSearch:
     @tells_refusals
     async def _find(self, query: str) -> None:
         async with self._parley.snapshot() as tx:
-            people = await accounts.search(tx, actor=self._visit.actor, query=query, limit=FOUND)
+            people = await accounts.search(tx, actor=self._visit.actor, query=query, limit=FOUND, only_active=True)
         if self._found.is_deleted:
             return
         self._found.clear()

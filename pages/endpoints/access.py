@@ -1,5 +1,7 @@
 """What REST endpoints depend on: the node, the session of the caller, and answers encoded once."""
 
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -9,6 +11,7 @@ from starlette.responses import Response
 
 from pages.credentials import COOKIE, token_of
 from services import sessions
+from services.acting import acting
 from services.errors import NotAuthenticated, Unavailable
 from services.parley import Parley
 from services.sessions import ActiveSession
@@ -32,15 +35,16 @@ IN_COOKIE = Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="co
 
 async def session_of(
     request: Request, parley: Node, _bearer: Any = BEARER, _cookie: Any = IN_COOKIE
-) -> ActiveSession:
-    """Return the caller's session.
+) -> AsyncIterator[ActiveSession]:
+    """Return the caller's session, for which the request works.
 
     :raises NotAuthenticated: there is none, or it is over.
     """
     session = await sessions.authenticate(parley, token_of(request))
     if session is None:
         raise NotAuthenticated
-    return session
+    with acting(partial(parley.session_ends.holds, session.id, session.expires_at)):
+        yield session
 
 
 Caller = Annotated[ActiveSession, Depends(session_of)]

@@ -14,6 +14,7 @@ from pages.endpoints import problems
 from pages.endpoints.frame_protocol import EXTENSION, FrameProtocol
 from pages.endpoints.socket_requests import perform
 from services import frames, sessions
+from services.acting import acting, refuse_ended
 from services.errors import (
     NotAuthenticated,
     ParleyError,
@@ -102,6 +103,7 @@ class SocketClient:
         self._parley = parley
         self._session = session
         self._actor = session.user.id
+        self._holds = partial(parley.session_ends.holds, session.id, session.expires_at)
         self._writer = writer
         self._lanes: dict[UUID | None, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -185,7 +187,10 @@ class SocketClient:
         try:
             if before:
                 await asyncio.wait(before)
-            for answer in await perform(self._parley, self._actor, request):
+            with acting(self._holds):
+                refuse_ended()  # it may have waited since before the end
+                answers = await perform(self._parley, self._actor, request)
+            for answer in answers:
                 self.send(frames.encode(answer))
         except ParleyError as error:
             self.send(frames.encode(frames.Error.of(error, request.id)))

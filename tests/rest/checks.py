@@ -55,7 +55,7 @@ def map_of(kind: Callable[[object], bool] | Shape) -> Callable[[object], bool]:
 
 
 USER: Shape = {"id": identifier, "username": text, "display_name": text, "created_at": moment}
-OWN_USER: Shape = {**USER, "is_admin": truth}
+OWN_USER: Shape = {**USER, "is_admin": truth, "is_active": truth}
 SESSION: Shape = {"id": identifier, "expires_at": moment}
 OWN_SESSION: Shape = {
     **SESSION,

@@ -253,6 +253,25 @@ async def test_a_display_name_outside_its_limits_is_refused(administrator: Perso
     refused(response, 422, "validation_failed", field="display_name")
 
 
+async def test_changing_ones_password_ends_all_sessions_but_the_one_that_asks(new_person: NewPerson) -> None:
+    person = await new_person()
+    change = {"current_password": person.password, "new_password": "another password"}
+    async with Person(person.url, username=person.username) as phone:
+        await phone.sign_in()
+        async with phone.socket() as ended, person.socket() as own:
+            done(await person.post("/me/password", **change), 204)
+            assert await ended.closed(within=1) == 4401
+            assert (await own.request("ping"))["type"] == "pong"
+        refused(await phone.get("/me"), 401, "not_authenticated")
+        old = await phone.post("/auth/login", username=phone.username, password=phone.password)
+        refused(old, 401, "not_authenticated")
+        phone.password = "another password"
+        await phone.sign_in()
+    refused(await person.post("/me/password", **change), 403, "forbidden", field="current_password")
+    short = change | {"new_password": "short"}
+    refused(await person.post("/me/password", **short), 422, "validation_failed", field="new_password", says="8")
+
+
 async def test_a_session_that_expired_is_refused_everywhere(strict: tuple[ParleyServer, Person]) -> None:
     _, person = strict
     await person.sign_in()

@@ -77,6 +77,17 @@ async def test_failed_sign_ins_are_limited_by_address_whatever_the_account(post:
     assert 500 <= int(response.headers["retry-after"]) <= 600
 
 
+async def test_wrong_guesses_at_changing_ones_password_count_as_failed_sign_ins(
+    limited: ParleyServer, post: Post, address: str
+) -> None:
+    async with Person.registered(limited.url) as person:
+        guess = {"current_password": "wrong password", "new_password": "another password"}
+        for status in (403, 403, 403, 429):
+            response = await person.request("POST", "/me/password", json=guess, headers={"X-Forwarded-For": address})
+            assert response.status_code == status
+        refused(await post("/login", address=address, username=person.username), 429, "rate_limited")
+
+
 async def test_sign_ins_that_succeed_are_not_limited(post: Post, address: str) -> None:
     name = _name()
     done(await post("/register", address=address, username=name), 201)

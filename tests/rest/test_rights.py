@@ -175,6 +175,8 @@ async def test_nobody_does_anything_without_signing_in(group: Group) -> None:
         ("DELETE", f"/sessions/{UNKNOWN_ID}"),
         ("GET", "/users"),
         ("GET", f"/users/{UNKNOWN_ID}"),
+        ("POST", f"/users/{UNKNOWN_ID}/deactivate"),
+        ("POST", f"/users/{UNKNOWN_ID}/reactivate"),
         ("GET", "/invites"),
         ("POST", "/invites"),
         ("DELETE", "/invites/x"),

@@ -1,6 +1,6 @@
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from argon2 import PasswordHasher
@@ -227,6 +227,59 @@ class TestSigningIn:
         for _ in range(3):
             with pytest.raises(NotAuthenticated):
                 await sign_in(parley, "one", address="10.0.0.1")
+
+
+class TestChangingOnesPassword:
+    async def change(self, member: Actor, current: str, new: str, *, keep: UUID, address: str = "") -> None:
+        await accounts.change_password(
+            member.parley,
+            actor=member.id,
+            session_id=keep,
+            current_password=current,
+            new_password=new,
+            address=address or unique("address"),
+        )
+
+    async def test_ends_all_sessions_but_the_one_it_is_done_in(self, parley: Parley, member: Actor) -> None:
+        this, other = [await sign_in(parley, member.user.username) for _ in range(2)]
+        await self.change(member, PASSWORD, "another password", keep=this.session.id)
+        held = [await sessions.authenticate(parley, one.token) is not None for one in (this, other)]
+        assert held == [True, False]
+        with pytest.raises(NotAuthenticated):
+            await sign_in(parley, member.user.username)
+        await sign_in(parley, member.user.username, "another password")
+
+    async def test_takes_the_one_that_one_has(self, parley: Parley, member: Actor) -> None:
+        this, other = [await sign_in(parley, member.user.username) for _ in range(2)]
+        with pytest.raises(Forbidden) as refused:
+            await self.change(member, "wrong password", "another password", keep=this.session.id)
+        assert refused.value.field == "current_password"
+        assert await sessions.authenticate(parley, other.token)
+        await sign_in(parley, member.user.username)
+
+    @pytest.mark.parametrize("password", ["x" * 7, "x" * 257])
+    async def test_to_one_outside_its_limits_is_refused(self, member: Actor, password: str) -> None:
+        with pytest.raises(ValidationFailed) as refused:
+            await self.change(member, PASSWORD, password, keep=uuid4())
+        assert refused.value.field == "new_password"
+
+    async def test_counts_wrong_guesses_with_the_failed_sign_ins(self, parley: Parley, member: Actor) -> None:
+        address = unique("address")
+        for _ in range(parley.settings.failed_sign_ins_per_account):
+            with pytest.raises(Forbidden):
+                await self.change(member, "wrong password", "another password", keep=uuid4(), address=address)
+        with pytest.raises(RateLimited):
+            await self.change(member, PASSWORD, "another password", keep=uuid4(), address=address)
+        with pytest.raises(RateLimited):
+            await sign_in(parley, member.user.username, address=address)
+
+    async def test_leaves_no_session_that_the_old_one_opens_meanwhile(self, parley: Parley, member: Actor) -> None:
+        this = await sign_in(parley, member.user.username)
+        opening = [asyncio.create_task(sign_in(parley, member.user.username)) for _ in range(4)]
+        await self.change(member, PASSWORD, "another password", keep=this.session.id)
+        opened = await asyncio.gather(*opening, return_exceptions=True)
+        tokens = [one.token for one in opened if isinstance(one, views.SignedIn)]
+        assert not any([await sessions.authenticate(parley, token) for token in tokens])
 
 
 class TestPeople:

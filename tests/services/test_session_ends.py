@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.bus import LocalBus
-from services.session_ends import SessionEnds
+from services.session_ends import REMEMBERED, SessionEnds
 from tests.support.eventually import eventually
 
 
@@ -71,10 +71,25 @@ async def test_who_no_longer_watches_is_not_told(ends: SessionEnds, session_id: 
     assert ends.watched() == []
 
 
-async def test_a_session_may_be_watched_anew_after_its_end(ends: SessionEnds, session_id: UUID) -> None:
-    first = Watcher(ends, session_id)
+async def test_who_watches_a_session_just_after_its_end_is_told_at_once(ends: SessionEnds, session_id: UUID) -> None:
+    first, ended_before = Watcher(ends, session_id), uuid4()
     ends.end(session_id)
-    second = Watcher(ends, session_id)
-    first.unwatch()
-    ends.end_here([session_id, uuid4()])
-    assert (first.told, second.told) == (1, 1)
+    ends.end_here([session_id, ended_before])
+    watchers = [Watcher(ends, session_id), Watcher(ends, ended_before)]
+    assert [watcher.told for watcher in (first, *watchers)] == [1, 1, 1]
+    assert ends.watched() == []
+
+
+async def test_a_session_holds_until_it_ends_or_expires(ends: SessionEnds, session_id: UUID) -> None:
+    now = datetime.now(UTC)
+    assert ends.holds(session_id, now + timedelta(hours=1))
+    assert not ends.holds(session_id, now)
+    ends.end(session_id)
+    assert not ends.holds(session_id, now + timedelta(hours=1))
+
+
+async def test_only_some_thousands_of_ends_are_remembered(ends: SessionEnds, session_id: UUID) -> None:
+    ends.end(session_id)
+    for _ in range(REMEMBERED):
+        ends.end(uuid4())
+    assert ends.holds(session_id, datetime.now(UTC) + timedelta(hours=1))

@@ -164,12 +164,13 @@ class TestTheListOfSessions:
         await change(parley, signed_in.session.id, expires_at=datetime.now(UTC) - timedelta(seconds=1))
         assert await ann.see(sessions.list_active, current=uuid4()) == []
 
-    async def test_tells_which_of_many_still_hold(self, parley: Parley, ann: Actor) -> None:
-        held, ended = await open_session(ann), await open_session(ann)
+    async def test_tells_which_of_many_are_over(self, parley: Parley, ann: Actor) -> None:
+        held, ended, late = [await open_session(ann) for _ in range(3)]
         await ann.do(sessions.end, session_id=ended.session.id)
+        await change(parley, late.session.id, expires_at=datetime.now(UTC) - timedelta(seconds=1))
         async with parley.snapshot() as tx:
-            asked = [held.session.id, ended.session.id, uuid4()]
-            assert await sessions.still_active(tx, session_ids=asked) == {held.session.id}
+            asked = [held.session.id, ended.session.id, late.session.id]
+            assert set(await sessions.ended_of(tx, session_ids=asked)) == {ended.session.id, late.session.id}
 
 
 class TestTheSigningKey:

@@ -38,6 +38,13 @@ class Profile(Input):
     display_name: Annotated[str, Field(examples=["Ada L."], description="1 to 64 characters")]
 
 
+class PasswordChange(Input):
+    """The password one has, and the one that replaces it."""
+
+    current_password: Annotated[str, Field(examples=["correct horse battery"])]
+    new_password: Annotated[str, Field(examples=["staple battery horse"], description="8 to 256 characters")]
+
+
 @router.post(
     "/auth/register",
     status_code=201,
@@ -98,3 +105,17 @@ async def rename(body: Profile, caller: Caller, parley: Node) -> Response:
     async with parley.transaction() as tx:
         changed = await accounts.rename(tx, actor=caller.user.id, display_name=body.display_name)
     return answer(changed)
+
+
+@router.post("/me/password", status_code=204, responses=documented(Forbidden, RateLimited))
+async def change_password(body: PasswordChange, request: Request, caller: Caller, parley: Node) -> Response:
+    """Change one's password, which ends all of one's other sessions; a wrong one counts as a failed sign-in."""
+    await accounts.change_password(
+        parley,
+        actor=caller.user.id,
+        session_id=caller.id,
+        current_password=body.current_password,
+        new_password=body.new_password,
+        address=address_of(request),
+    )
+    return nothing()
