@@ -3,11 +3,13 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -33,33 +35,42 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> str:
-        """Make the cluster, start it and wait until it takes connections.
+        """Make the cluster unless it is there, start it and wait until it takes connections.
 
         :return: the URL of its first database, as an administrator.
         """
-        password_file = self._folder / "password"
-        password_file.write_text(PASSWORD)
-        if self._user:
-            shutil.chown(self._folder, self._user)
-        initdb = [_program("initdb"), f"--pgdata={self._data}", "--username=parley", "--encoding=UTF8"]
-        initdb += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"]
-        await asyncio.to_thread(self._run, initdb)
+        if not self._data.exists():
+            await self._make_cluster()
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
         settings += ["fsync=off", "max_connections=200"]
         command = [_program("postgres"), "-D", str(self._data)]
         command += [word for setting in settings for word in ("-c", setting)]
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=self._folder, stdout=log, stderr=log, user=self._user, extra_groups=self._groups
             )
         await until(self._answers, within=30, otherwise=self._log.read_text)
         return self.url
 
+    async def shut_down(self) -> None:
+        """End it in order, cutting connections, as for an upgrade of its machine."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
+
+    async def kill(self) -> None:
+        """Kill the postmaster and wait for the end of its other processes, before which no other can start."""
+        if self._process is not None:
+            others = psutil.Process(self._process.pid).children(recursive=True)
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            await asyncio.to_thread(psutil.wait_procs, others)
+            self._process = None
+
     async def stop(self) -> None:
         """End it and remove it from the disk."""
-        if self._process is not None:
-            self._process.terminate()
-            await asyncio.to_thread(self._process.wait)
+        await self.shut_down()
         shutil.rmtree(self._folder)
 
     @property
@@ -73,6 +84,15 @@ class PostgresServer:
     @property
     def _groups(self) -> list[str] | None:
         return [] if self._user else None
+
+    async def _make_cluster(self) -> None:
+        password_file = self._folder / "password"
+        password_file.write_text(PASSWORD)
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        initdb = [_program("initdb"), f"--pgdata={self._data}", "--username=parley", "--encoding=UTF8"]
+        initdb += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"]
+        await asyncio.to_thread(self._run, initdb)
 
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(
