@@ -131,6 +131,18 @@ _IDS = select(models.Member.chat_id).where(
 )
 
 
+async def ids_of_each(tx: Transaction, *, user_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+    """Return for each of these people the ids of their chats."""
+    found: dict[UUID, list[UUID]] = {user_id: [] for user_id in user_ids}
+    member = models.Member
+    rows = await tx.session.execute(
+        select(member.user_id, member.chat_id).where(models.among(member.user_id, user_ids), member.left_at.is_(None))
+    )
+    for user_id, chat_id in rows:
+        found[user_id].append(chat_id)
+    return found
+
+
 async def moved(tx: Transaction, *, known: Mapping[UUID, int]) -> dict[UUID, int]:
     """Return the current numbers of those chats whose number is higher than the known one."""
     rows = await tx.session.execute(_MOVED, {"ids": list(known), "seqs": list(known.values())})

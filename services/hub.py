@@ -155,10 +155,6 @@ class Hub:
         stream = self._streams.get(chat_id)
         return stream.seats if stream else set()
 
-    def chats_of(self, user_id: UUID) -> set[UUID]:
-        """Return the chats that a person's connections on this node hear."""
-        return set().union(*(seat.chats for seat in self.seats_of(user_id)))
-
     def chat_ids(self) -> list[UUID]:
         """Return all chats that someone on this node hears."""
         return list(self._streams)

@@ -47,6 +47,12 @@ LOCK_EVERY = 2.0
 TIDY_EVERY = 600.0
 """Seconds between two removals of expired sessions."""
 
+TOLD_AT_ONCE = 100
+"""People whose chats are read in one query after a node was lost or found."""
+
+PRESENCE_RETRY = 1.0
+"""Seconds until it is tried again."""
+
 MEMBERSHIP_KEPT = 1.0
 """Seconds that a cached membership is believed without asking again."""
 
@@ -78,6 +84,7 @@ class Parley:
         self._tasks: set[asyncio.Task[None]] = set()
         self.hub.on_joining = self.presence.joining
         self.hub.on_joined = self._meet
+        self.presence.on_turned = lambda user_ids: self.spawn(self._tell_presence(user_ids))
         self.bus.subscribe(CHAT_TOPIC, lambda payload: self.hub.announce(events.unpack_announcement(payload)))
         self.bus.on_reconnect(lambda: self.spawn(self.hub.compare()))
 
@@ -198,6 +205,19 @@ class Parley:
         async with self.snapshot() as tx:
             member_ids = await members.ids_of(tx, chat_id=chat_id)
         self.presence.meet(chat_id, joined=[*{*joined} & member_ids], member_ids=member_ids)
+
+    async def _tell_presence(self, user_ids: list[UUID]) -> None:
+        for start in range(0, len(user_ids), TOLD_AT_ONCE):
+            self.presence.tell(await self._chats_of(user_ids[start : start + TOLD_AT_ONCE]))
+
+    async def _chats_of(self, user_ids: list[UUID]) -> dict[UUID, list[UUID]]:
+        while True:
+            try:
+                async with self.snapshot() as tx:
+                    return await chats.ids_of_each(tx, user_ids=user_ids)
+            except ParleyError as error:
+                logger.warning("who is concerned by presence cannot be read: %s", error.detail)
+                await asyncio.sleep(PRESENCE_RETRY)
 
     async def _check_sessions(self) -> None:
         watched = self.session_ends.watched()

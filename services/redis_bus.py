@@ -55,7 +55,7 @@ class RedisBus:
         max_queued: int = 10_000,
         max_queued_bytes: int = 16 * 1024 * 1024,
         beat: float = 1.0,
-        lost_after: float = 10.0,
+        lost_after: float = 8.0,
     ) -> None:
         self.node_id = new_node_id()
         self._beat = beat

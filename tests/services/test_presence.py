@@ -108,6 +108,41 @@ async def test_two_nodes_share_events_presence_typing_reads_and_ends_of_sessions
     await eventually(lambda: told(anns, "offline") == [str(ben.id)], within=10)
 
 
+async def test_who_moves_to_another_node_is_online_all_the_time(nodes: list[Parley], connect: Connect) -> None:
+    here, there = nodes
+    ann, ben, cat = [await Actor.create(here) for _ in range(3)]
+    await ann.group(ben, cat)
+    ben.parley = there
+    anns, bens = await connect(ann), await connect(ben)
+    await eventually(lambda: told(anns, "online") == [str(ben.id)], within=5)
+    leave(bens)
+    ben.parley = here
+    bens = await connect(ben)
+    # A clock: who leaves the other node after that is offline after a grace as long as the one that is watched.
+    cat.parley = there
+    leave(await connect(cat))
+    await eventually(lambda: told(anns, "offline"), within=8)
+    assert (told(anns, "offline"), told(anns, "online").count(str(ben.id))) == ([str(cat.id)], 1)
+
+
+async def test_who_was_at_a_node_that_stops_is_online_all_the_time_at_the_next_one(
+    nodes: list[Parley], connect: Connect
+) -> None:
+    here, there = nodes
+    ann, ben, cat = [await Actor.create(here) for _ in range(3)]
+    await ann.group(ben, cat)
+    ben.parley = cat.parley = there
+    anns = await connect(ann)
+    await connect(ben)
+    await connect(cat)
+    await eventually(lambda: set(told(anns, "online")) == {str(ben.id), str(cat.id)}, within=5)
+    await there.stop()
+    ben.parley = here
+    await connect(ben)
+    await eventually(lambda: told(anns, "offline"), within=8)
+    assert (told(anns, "offline"), told(anns, "online").count(str(ben.id))) == ([str(cat.id)], 1)
+
+
 def read_of(client: ChatClient, actor: Actor) -> list[Any]:
     return [frame for frame in client.of_type("read") if frame["user_id"] == str(actor.id)]
 

@@ -96,6 +96,16 @@ class ParleyServer:
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
 
+    def pause(self) -> None:
+        """Make it stand still, as a machine that hangs."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(signal.SIGCONT)
+
     async def clean_up(self) -> None:
         """End whatever a test left running: `app.py`, and the embedded PostgreSQL of one that was killed."""
         if self._process is not None and self._process.poll() is None:

@@ -207,6 +207,25 @@ async def test_a_node_that_stops_or_dies_takes_its_presence_with_it_and_loses_no
         await told(watching, offline={carol.id}, within=15)
 
 
+async def test_a_node_that_stands_still_takes_its_presence_with_it_until_it_goes_on(
+    nodes: Nodes, new_person: NewPerson
+) -> None:
+    alice, bob = await new_person(url=nodes.east.url), await new_person(url=nodes.west.url)
+    chat = await alice.group_chat(bob)
+    async with alice.socket() as watching, bob.socket() as other:
+        await told(watching, online={bob.id})
+        nodes.west.pause()
+        try:
+            await told(watching, offline={bob.id}, within=15)
+            message = await alice.say(chat["id"], "Are you there?")
+        finally:
+            nodes.west.resume()
+        await told(watching, online={bob.id}, within=10)
+        # As an event that Redis kept for it, or from the database.
+        heard = {"chat_id": chat["id"], "seq": message["seq"]}
+        await eventually(lambda: any(heard.items() <= frame.items() for frame in other.waiting))
+
+
 def acknowledged(socket: Socket) -> set[str]:
     """The ids of the messages whose `ack` has come."""
     return {frame["message"]["id"] for frame in socket.waiting if frame["type"] == "ack"}
