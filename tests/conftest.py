@@ -33,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="use a served PostgreSQL and a Redis server instead of what Parley embeds",
     )
+    parser.addoption(
+        "--fuzz",
+        type=int,
+        default=1,
+        metavar="TIMES",
+        help="let the fuzzers in tests/fuzz try so many times as many cases, different ones in every run",
+    )
 
 
 @pytest.hookimpl(wrapper=True)

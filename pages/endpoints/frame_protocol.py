@@ -58,7 +58,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.close_with(TOO_MANY_FRAGMENTS, "too many fragments")
 
     def handle_ping(self) -> None:
-        """Answer a ping, unless the client takes none of the answers."""
+        """Answer a ping, unless the connection ends; a client that takes none of the answers ends it."""
+        if self.close_sent:
+            self.conn.data_to_send()
+            return
         super().handle_ping()
         if self.transport.get_write_buffer_size() > self._most_unsent:
             self._exceeded()

@@ -53,6 +53,11 @@ class RawSocket:
         self._writer.write(header + (bytes(4) if masked else b"") + data)
         await self._writer.drain()
 
+    async def write(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._writer.write(data)
+        await self._writer.drain()
+
     async def frame(self) -> tuple[int, bytes]:
         """Read the next frame.
 
