@@ -1,7 +1,8 @@
 """Work that is done for a session: what is not committed when the session ends is not committed any more.
 
 A request is checked when it begins, and may then have to wait, for a lock perhaps. The doors say for which session
-they work; :meth:`services.parley.Parley.transaction` asks again just before it commits.
+they work; :meth:`services.parley.Parley.transaction` asks again just before it commits, and so does the writer of
+messages.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ def acting(holds: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         _holds.reset(token)
+
+
+def session_holds() -> Callable[[], bool]:
+    """Return what tells whether the session for which one works holds; always, if it is for none."""
+    return _holds.get()
 
 
 def refuse_ended() -> None:

@@ -1,4 +1,4 @@
-"""Messages: sending, editing, deleting, reading them."""
+"""Messages: editing, deleting and reading them; :mod:`services.send_writer` writes new ones."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,8 +12,8 @@ import models
 from services import describe, events, markdown, views
 from services.cache import Cache, Lease
 from services.errors import Forbidden, NotFound, ValidationFailed
-from services.gate import Entry, enter, enter_to_change, enter_to_write, next_seq, refuse_closed
-from services.texts import clean_body, clean_nonce
+from services.gate import enter, enter_to_write, next_seq
+from services.texts import clean_body
 from services.transaction import Transaction
 
 PAGE_SIZE = 50
@@ -23,40 +23,6 @@ PAGE_KEPT = 300.0
 """Seconds that the newest page of a chat is cached; its key holds the chat's number, so it is never outdated."""
 
 _decode_page = json.Decoder(views.MessagePage).decode
-
-
-async def send(
-    tx: Transaction,
-    *,
-    actor: UUID,
-    chat_id: UUID,
-    body: str,
-    nonce: str | None = None,
-    reply_to: UUID | None = None,
-) -> tuple[views.Message, bool]:
-    """Write a message.
-
-    :param body: Markdown, 1 to 16,000 characters after trimming.
-    :param nonce: the sender's own mark, 1 to 64 printable ASCII characters. A known one answers with its message
-        as it is now, whatever the rest says.
-    :param reply_to: a message of the same chat.
-    :return: the message, and whether it is new.
-    :raises ParleyError: not a member, closed, or a field is outside its limits.
-    """
-    if nonce is not None:
-        clean_nonce(nonce)
-    entry = await enter_to_change(tx, actor=actor, chat_id=chat_id)
-    known = await _known(tx, actor, chat_id, nonce)
-    if known is not None:
-        return await describe.message_for(tx, known, actor=actor), False
-    refuse_closed(entry.chat)
-    text = clean_body("body", body, longest=tx.settings.max_message_length)
-    if reply_to is not None:
-        await _message(tx, chat_id, reply_to, field="reply_to")
-    view = describe.message(await _insert(tx, entry, text, nonce, reply_to))
-    tx.announce(events.message_created(view))
-    tx.moved_read(chat_id, actor, view.seq)
-    return view, True
 
 
 async def edit(tx: Transaction, *, actor: UUID, chat_id: UUID, message_id: UUID, body: str) -> views.Message:
@@ -89,6 +55,18 @@ async def delete(tx: Transaction, *, actor: UUID, chat_id: UUID, message_id: UUI
     message.body, message.html, message.deleted_at = None, None, datetime.now(UTC)
     await tx.session.execute(delete_rows(models.Reaction).where(models.Reaction.message_id == message_id))
     return await changed(tx, chat, message, actor=actor)
+
+
+async def get(tx: Transaction, *, actor: UUID, message_id: UUID) -> views.Message:
+    """Read one message.
+
+    :raises NotFound: there is no such message, or the actor is not in its chat.
+    """
+    message = await tx.session.get(models.Message, message_id)
+    if message is None:
+        raise NotFound("There is no such message.")
+    await enter(tx, actor=actor, chat_id=message.chat_id)
+    return await describe.message_for(tx, message, actor=actor)
 
 
 async def page(
@@ -145,47 +123,11 @@ async def changed(tx: Transaction, chat: models.Chat, message: models.Message, *
     return await describe.message_for(tx, message, actor=actor) if view.reactions else view
 
 
-async def _known(tx: Transaction, actor: UUID, chat_id: UUID, nonce: str | None) -> models.Message | None:
-    if nonce is None:
-        return None
-    row = models.Message
-    return await tx.session.scalar(
-        select(row).where(row.chat_id == chat_id, row.author_id == actor, row.nonce == nonce)
-    )
-
-
-async def _insert(
-    tx: Transaction, entry: Entry, body: str, nonce: str | None, reply_to: UUID | None
-) -> models.Message:
-    chat, member = entry.chat, entry.member
-    seq = next_seq(chat)
-    chat.message_count += 1
-    message = models.Message(
-        id=models.new_id(),
-        chat_id=chat.id,
-        seq=seq,
-        version=seq,
-        ordinal=chat.message_count,
-        author_id=member.user_id,
-        nonce=nonce,
-        body=body,
-        html=markdown.render(body),
-        reply_to=reply_to,
-        created_at=datetime.now(UTC),
-    )
-    member.read_seq, member.read_ordinal = seq, chat.message_count
-    tx.session.add(message)
-    await tx.session.flush()
-    return message
-
-
-async def _message(tx: Transaction, chat_id: UUID, message_id: UUID, *, field: str | None = None) -> models.Message:
+async def _message(tx: Transaction, chat_id: UUID, message_id: UUID) -> models.Message:
     message = await tx.session.get(models.Message, message_id)
-    if message is not None and message.chat_id == chat_id:
-        return message
-    if field:
-        raise ValidationFailed(field, "names no message of this chat")
-    raise NotFound("There is no such message.")
+    if message is None or message.chat_id != chat_id:
+        raise NotFound("There is no such message.")
+    return message
 
 
 async def _read_page(

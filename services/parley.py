@@ -11,12 +11,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.engine import create_engine
-from services import chats, describe, events, frames, members, sessions, sync
+from services import chats, describe, events, frames, members, messages, sessions, sync, views
 from services.acting import refuse_ended
 from services.bus import Bus, LocalBus
 from services.cache import Cache, MemoryCache, cached
 from services.errors import ParleyError
-from services.events import Typed
+from services.events import Announcement, ReadMoved, Typed
 from services.hub import Hub, Seat
 from services.members import Audience
 from services.node_lock import NodeLock, NodeLockTaken
@@ -28,6 +28,7 @@ from services.redis_bus import RedisBus
 from services.redis_cache import RedisCache
 from services.redis_link import RedisLink
 from services.redis_rate_limits import RedisRateLimiter
+from services.send_writer import SendWriter
 from services.session_ends import SessionEnds
 from services.sessions import Tokens
 from services.settings import Settings
@@ -79,6 +80,7 @@ class Parley:
         self.session_ends = SessionEnds(self.bus)
         self.notices = Notices(self.hub, self.bus)
         self.presence = Presence(self.hub, self.bus)
+        self.sends = SendWriter(self.engine, settings, committed=self._announce_sent, read=self._read_message)
         self.draining = False
         self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,6 +102,7 @@ class Parley:
         if self._redis is not None:
             await self._redis.start()
         await self.bus.start()
+        await self.sends.start()
         self.spawn(self._every(COMPARE_EVERY, self.hub.compare))
         self.spawn(self._every(SESSIONS_EVERY, self._check_sessions))
         self.spawn(self._every(LOCK_EVERY, self._keep_lock))
@@ -108,6 +111,7 @@ class Parley:
     async def stop(self) -> None:
         """Let go of everything."""
         self.draining = True
+        await self.sends.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -193,10 +197,22 @@ class Parley:
         for session_id in tx.ended_sessions:
             self.session_ends.end(session_id)
         for announcement in tx.announcements:
-            self.hub.announce(announcement)
-            self.bus.publish(CHAT_TOPIC, events.pack(announcement))
+            self._announce(announcement)
         for moved in tx.moved_reads:
             self.notices.moved_read(moved)
+
+    def _announce(self, announcement: Announcement) -> None:
+        self.hub.announce(announcement)
+        self.bus.publish(CHAT_TOPIC, events.pack(announcement))
+
+    def _announce_sent(self, sent: list[views.Message]) -> None:
+        for message in sent:
+            self._announce(events.message_created(message))
+            self.notices.moved_read(ReadMoved(message.chat_id, message.author_id, message.seq))
+
+    async def _read_message(self, actor: UUID, message_id: UUID) -> views.Message:
+        async with self.snapshot() as tx:
+            return await messages.get(tx, actor=actor, message_id=message_id)
 
     def _meet(self, chat_id: UUID, joined: tuple[UUID, ...]) -> None:
         self.spawn(self._introduce(chat_id, joined))

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     max_frame_bytes: int = _setting("largest WebSocket frame", 256 * 1024, ge=1024)
     max_send_buffer_bytes: int = _setting("unsent bytes after which a slow reader is cut", 4 * 1024 * 1024, ge=65536)
     max_connections_per_person: int = _setting("WebSocket connections per person", 20, ge=1)
+    max_sends_waiting: int = _setting("messages that may wait to be stored", 5000, ge=1)
     max_hashes_waiting: int = _setting("sign-ins that may wait for a free password hasher", 16, ge=0)
 
     frames_per_second: int = _setting("frames per second and connection", 50, ge=1)

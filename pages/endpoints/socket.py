@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from starlette.requests import HTTPConnection
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pages.credentials import token_of
 from pages.endpoints import problems
 from pages.endpoints.frame_protocol import EXTENSION, FrameProtocol
-from pages.endpoints.socket_requests import perform
+from pages.endpoints.socket_requests import perform, queue_send
 from services import frames, sessions
 from services.acting import acting, refuse_ended
 from services.errors import (
@@ -22,10 +23,11 @@ from services.errors import (
     Unavailable,
     ValidationFailed,
 )
-from services.frames import Request
+from services.frames import MessageSend, Request
 from services.hub import Seat
 from services.parley import Parley
 from services.rate_limits import Bucket, Rate
+from services.send_writer import Sent
 from services.sessions import ActiveSession
 
 PATH = "/ws"
@@ -105,7 +107,7 @@ class SocketClient:
         self._actor = session.user.id
         self._holds = partial(parley.session_ends.holds, session.id, session.expires_at)
         self._writer = writer
-        self._lanes: dict[UUID | None, asyncio.Task[None]] = {}
+        self._lanes: dict[UUID | None, asyncio.Future[Any]] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         rate = Rate(parley.settings.frames_per_second, 1.0, parley.settings.frames_burst)
         self._frames, self._refused = Bucket(rate), Bucket(rate)
@@ -168,7 +170,34 @@ class SocketClient:
             self._fail(error, text)
             return
         await self._slots.acquire()
-        self._line_up(request)
+        if isinstance(request, MessageSend) and not isinstance(self._lanes.get(request.chat_id), asyncio.Task):
+            await self._send_behind(request)
+        else:
+            self._line_up(request)
+
+    async def _send_behind(self, request: MessageSend) -> None:
+        """Queue a message behind others of the same chat without waiting for them: the writer keeps their order."""
+        try:
+            with acting(self._holds):
+                sent = await queue_send(self._parley, self._actor, request)
+        except ParleyError as error:
+            self.send(frames.encode(frames.Error.of(error, request.id)))
+            self._slots.release()
+            return
+        self._lanes[request.chat_id] = sent
+        sent.add_done_callback(partial(self._acknowledge, request))
+
+    def _acknowledge(self, request: MessageSend, sent: asyncio.Future[Sent]) -> None:
+        self._clear_lanes((request.chat_id,), sent)
+        self._slots.release()
+        if sent.cancelled():
+            return
+        error = sent.exception()
+        if error is None:
+            self.send(frames.encode(frames.Ack(re=request.id, message=sent.result()[0])))
+        else:
+            refusal = error if isinstance(error, ParleyError) else Unavailable()
+            self.send(frames.encode(frames.Error.of(refusal, request.id)))
 
     def _line_up(self, request: Request) -> None:
         """Let requests to one chat take effect in their order; those to others need not wait for them."""
@@ -178,12 +207,12 @@ class SocketClient:
         self._lanes |= dict.fromkeys(chat_ids, task)
         task.add_done_callback(partial(self._clear_lanes, chat_ids))
 
-    def _clear_lanes(self, chat_ids: Collection[UUID | None], done: asyncio.Task[None]) -> None:
+    def _clear_lanes(self, chat_ids: Collection[UUID | None], done: asyncio.Future[Any]) -> None:
         for chat_id in chat_ids:
             if self._lanes.get(chat_id) is done:
                 del self._lanes[chat_id]
 
-    async def _answer(self, request: Request, before: list[asyncio.Task[None]]) -> None:
+    async def _answer(self, request: Request, before: list[asyncio.Future[Any]]) -> None:
         try:
             if before:
                 await asyncio.wait(before)

@@ -1,5 +1,6 @@
 """What each request over ``/ws`` does: one service function, and its answers."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from services import frames, limits, messages, reactions, reads, sync
 from services.errors import NotFound
 from services.frames import Answer
 from services.parley import Parley
+from services.send_writer import Sent
 
 
 async def perform(parley: Parley, actor: UUID, request: frames.Request) -> list[Answer]:
@@ -21,17 +23,23 @@ async def perform(parley: Parley, actor: UUID, request: frames.Request) -> list[
 
 async def message_send(parley: Parley, actor: UUID, request: frames.MessageSend) -> list[Answer]:
     """Write a message."""
-    await limits.take_send(parley, user_id=actor)
-    async with parley.transaction() as tx:
-        message, _ = await messages.send(
-            tx,
-            actor=actor,
-            chat_id=request.chat_id,
-            body=request.body,
-            nonce=request.nonce,
-            reply_to=request.reply_to,
-        )
+    message, _ = await (await queue_send(parley, actor, request))
     return [frames.Ack(re=request.id, message=message)]
+
+
+async def queue_send(parley: Parley, actor: UUID, request: frames.MessageSend) -> asyncio.Future[Sent]:
+    """Line a message up to be written; what is queued after it is written after it.
+
+    :return: done once the message is durable. :raises ParleyError: it is refused already.
+    """
+    await limits.take_send(parley, user_id=actor)
+    return parley.sends.send(
+        actor=actor,
+        chat_id=request.chat_id,
+        body=request.body,
+        nonce=request.nonce,
+        reply_to=request.reply_to,
+    )
 
 
 async def message_edit(parley: Parley, actor: UUID, request: frames.MessageEdit) -> list[Answer]:

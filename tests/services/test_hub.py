@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services import chats, frames, members, messages, reactions, sync
+from services import chats, events, frames, members, messages, reactions, sync
 from services.errors import Forbidden, Unavailable, ValidationFailed
 from services.events import Announcement
 from services.hub import Hub, Seat
@@ -56,13 +56,17 @@ class OtherNode:
             await verb(tx, actor=actor.id, **arguments)
         return tx.announcements
 
+    async def send(self, actor: Actor, chat_id: UUID, body: str) -> list[Announcement]:
+        """Send a message; what is to be announced is returned."""
+        return [events.message_created(await actor.say(chat_id, body))]
+
     def hear(self, *news: Announcement) -> None:
         for announcement in news:
             self.hub.announce(announcement)
 
 
-async def send_and_fail(tx: Transaction, *, actor: UUID, chat_id: UUID) -> None:
-    await messages.send(tx, actor=actor, chat_id=chat_id, body="never committed")
+async def rename_and_fail(tx: Transaction, *, actor: UUID, chat_id: UUID) -> None:
+    await chats.rename(tx, actor=actor, chat_id=chat_id, title="never committed")
     raise Forbidden("Not this time.")
 
 
@@ -92,7 +96,7 @@ class TestHello:
         chat_id = await ann.group(ben)
 
         async def meanwhile() -> None:
-            node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="just now"))
+            node.hear(*await node.send(ann, chat_id, "just now"))
 
         node.reader.meanwhile = meanwhile
         client = await node.connect(ben)
@@ -101,10 +105,10 @@ class TestHello:
 
     async def test_is_not_followed_by_what_it_contains(self, node: OtherNode, ann: Actor, ben: Actor) -> None:
         chat_id = await ann.group(ben)
-        news = await node.do(ann, messages.send, chat_id=chat_id, body="before")
+        news = await node.send(ann, chat_id, "before")
         client = await node.connect(ben)
         node.hear(*news)
-        node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="after"))
+        node.hear(*await node.send(ann, chat_id, "after"))
         assert client.numbers(chat_id) == [3]
 
     async def test_of_a_second_connection_keeps_the_first_in_order(
@@ -112,7 +116,7 @@ class TestHello:
     ) -> None:
         chat_id = await ann.group(ben)
         first = await node.connect(ann)
-        late = await node.do(ann, messages.send, chat_id=chat_id, body="late")
+        late = await node.send(ann, chat_id, "late")
         second = await node.connect(ben)
         node.hear(*late)
         assert (first.numbers(chat_id), second.numbers(chat_id)) == ([2], [])
@@ -122,7 +126,7 @@ class TestHello:
 
         async def meanwhile() -> None:
             node.hear(*await node.do(ann, members.add, chat_id=chat_id, user_id=ben.id))
-            node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="welcome"))
+            node.hear(*await node.send(ann, chat_id, "welcome"))
 
         node.reader.meanwhile = meanwhile
         client = await node.connect(ben)
@@ -137,14 +141,14 @@ class TestHello:
 
         async def meanwhile() -> None:
             node.hear(*await node.do(ann, members.remove, chat_id=chat_id, user_id=ben.id))
-            node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="secret"))
+            node.hear(*await node.send(ann, chat_id, "secret"))
 
         node.reader.meanwhile = meanwhile
         client = await node.connect(ben)
         await asyncio.sleep(0)
         assert [frame["type"] for frame in client.frames] == ["hello", "chat.removed"]
         assert client.numbers(chat_id) == []
-        node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="secret"))
+        node.hear(*await node.send(ann, chat_id, "secret"))
         assert client.numbers(chat_id) == []
 
     async def test_that_cannot_be_read_leaves_no_seat(self, node: OtherNode, ann: Actor) -> None:
@@ -179,7 +183,7 @@ class TestEvents:
         with pytest.raises(ValidationFailed):
             await ann.say(chat_id, "")
         with pytest.raises(Forbidden):
-            await ann.do(send_and_fail, chat_id=chat_id)
+            await ann.do(rename_and_fail, chat_id=chat_id)
         assert client.numbers(chat_id) == []
 
     async def test_are_in_order_though_many_people_act_at_once(
@@ -230,7 +234,7 @@ class TestEvents:
         assert client.seat is not None
         for _ in range(2):
             node.hub.leave(client.seat)
-        node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="unheard"))
+        node.hear(*await node.send(ann, chat_id, "unheard"))
         assert client.numbers(chat_id) == []
         assert node.hub.chat_ids() == []
 
@@ -239,7 +243,7 @@ class TestAnnouncements:
     async def test_out_of_order_are_delivered_in_order(self, node: OtherNode, ann: Actor) -> None:
         chat_id = await ann.group()
         client = await node.connect(ann)
-        news = [await node.do(ann, messages.send, chat_id=chat_id, body=str(number)) for number in range(4)]
+        news = [await node.send(ann, chat_id, str(number)) for number in range(4)]
         for (one,) in reversed(news):
             node.hear(one)
         node.hear(*news[0])
@@ -251,9 +255,9 @@ class TestAnnouncements:
     ) -> None:
         chat_id = await ann.group()
         client = await node.connect(ann)
-        await node.do(ann, messages.send, chat_id=chat_id, body="lost")
+        await node.send(ann, chat_id, "lost")
         started = asyncio.get_running_loop().time()
-        node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="heard"))
+        node.hear(*await node.send(ann, chat_id, "heard"))
         assert client.numbers(chat_id) == []
         await eventually(lambda: client.of_type("sync"))
         assert asyncio.get_running_loop().time() - started > 0.09
@@ -265,7 +269,7 @@ class TestAnnouncements:
     async def test_whose_last_is_lost_are_made_up_for_by_comparing(self, node: OtherNode, ann: Actor) -> None:
         chat_id = await ann.group()
         client = await node.connect(ann)
-        await node.do(ann, messages.send, chat_id=chat_id, body="lost")
+        await node.send(ann, chat_id, "lost")
         await node.hub.compare()
         await eventually(lambda: client.of_type("sync"))
         assert known(client) == await fresh(ann)
@@ -277,7 +281,7 @@ class TestAnnouncements:
         chat_id = await ann.group()
         client = await connect(ann)
         async with parley.transaction() as tx:
-            await messages.send(tx, actor=ann.id, chat_id=chat_id, body="lost")
+            await chats.rename(tx, actor=ann.id, chat_id=chat_id, title="lost")
             tx.announcements.clear()
         await eventually(lambda: client.of_type("sync"), within=5)
         assert known(client) == await fresh(ann)
@@ -288,7 +292,7 @@ class TestAnnouncements:
         chat_id = await ann.group(ben)
         anns, bens = await node.connect(ann), await node.connect(ben)
         await node.do(ann, members.remove, chat_id=chat_id, user_id=ben.id)
-        node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="secret"))
+        node.hear(*await node.send(ann, chat_id, "secret"))
         await eventually(lambda: anns.of_type("sync"))
         assert [frame["type"] for frame in bens.frames] == ["hello", "chat.removed"]
 
@@ -367,7 +371,7 @@ class TestAnnouncements:
 
     async def test_of_chats_that_nobody_here_hears_are_dropped(self, node: OtherNode, ann: Actor) -> None:
         chat_id = await ann.group()
-        node.hear(*await node.do(ann, messages.send, chat_id=chat_id, body="unheard"))
+        node.hear(*await node.send(ann, chat_id, "unheard"))
         node.hear(*await node.do(ann, chats.rename, chat_id=chat_id, title="Unheard"))
         assert node.hub.chat_ids() == []
 

@@ -24,7 +24,7 @@ async def chat_id(ann: Actor, ben: Actor) -> UUID:
 
 class TestSending:
     async def test_stores_the_trimmed_text_and_its_html(self, ann: Actor, ben: Actor, chat_id: UUID) -> None:
-        message, new = await ann.do(messages.send, chat_id=chat_id, body="  *Hello*\n", nonce="n-1")
+        message, new = await ann.send(chat_id, "  *Hello*\n", nonce="n-1")
         assert new
         assert (message.body, message.html) == ("*Hello*", "<p><em>Hello</em></p>\n")
         assert (message.seq, message.version, message.author_id, message.nonce) == (2, 2, ann.id, "n-1")
@@ -63,7 +63,7 @@ class TestANonce:
     ) -> None:
         first = await ann.say(chat_id, "one", nonce="n")
         for body in ("two", "", "x" * 20_000):
-            again, new = await ann.do(messages.send, chat_id=chat_id, body=body, nonce="n", reply_to=uuid4())
+            again, new = await ann.send(chat_id, body, nonce="n", reply_to=uuid4())
             assert (again, new) == (first, False)
         assert await ann.seq(chat_id) == 2
 
@@ -85,7 +85,7 @@ class TestANonce:
         assert len({message.id for message in sent}) == 3
 
     async def test_makes_one_message_of_many_retries_at_once(self, ann: Actor, chat_id: UUID) -> None:
-        retries = (ann.do(messages.send, chat_id=chat_id, body="x", nonce="n") for _ in range(8))
+        retries = (ann.send(chat_id, "x", nonce="n") for _ in range(8))
         answers = await asyncio.gather(*retries)
         assert len({message.id for message, _ in answers}) == 1
         assert [new for _, new in answers].count(True) == 1

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import models
-from services import chats, messages
+from services import chats
 from services.errors import Unavailable
 from services.parley import Parley
 from services.transaction import Transaction
@@ -18,23 +18,18 @@ from tests.support.postgres_server import execute
 from tests.support.processes import free_port
 
 
-async def bodies(actor: Actor, chat_id: UUID) -> list[str | None]:
-    return [message.body for message in (await actor.page(chat_id)).messages]
-
-
 @pytest.mark.parametrize("turns", [1, 5, 10, 20, 30, 40, 60])
 async def test_a_request_that_is_cancelled_has_happened_and_is_told_or_neither(
     ann: Actor, connect: Connect, turns: int
 ) -> None:
     chat_id = await ann.group()
     client = await connect(ann)
-    request = asyncio.create_task(ann.say(chat_id))
+    request = asyncio.create_task(ann.do(chats.rename, chat_id=chat_id, title="Renamed"))
     for _ in range(turns):
         await asyncio.sleep(0)
     request.cancel()
     await asyncio.wait([request])
-    heard = [frame["message"]["body"] for frame in client.of_type("message.created")]
-    assert heard == await bodies(ann, chat_id)
+    assert client.numbers(chat_id) == list(range(2, await ann.seq(chat_id) + 1))
 
 
 @pytest.mark.parametrize("times", [1, 2, 20])
@@ -47,7 +42,7 @@ async def test_a_request_that_is_cancelled_while_it_commits_still_announces(
 
     async def request() -> None:
         async with ann.parley.transaction() as tx:
-            await messages.send(tx, actor=ann.id, chat_id=chat_id, body="committed")
+            await chats.rename(tx, actor=ann.id, chat_id=chat_id, title="committed")
             committing.set()
 
     task = asyncio.create_task(request())
@@ -57,7 +52,7 @@ async def test_a_request_that_is_cancelled_while_it_commits_still_announces(
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await bodies(ann, chat_id) == ["committed"]
+    assert (await ann.chat(chat_id)).title == "committed"
     assert client.numbers(chat_id) == [2]
 
 
@@ -65,9 +60,9 @@ async def test_nothing_is_announced_before_it_is_committed(ann: Actor, connect: 
     chat_id = await ann.group()
     client = await connect(ann)
     async with ann.parley.transaction() as tx:
-        await messages.send(tx, actor=ann.id, chat_id=chat_id, body="wait")
+        await chats.rename(tx, actor=ann.id, chat_id=chat_id, title="wait")
         assert client.numbers(chat_id) == []
-        assert await bodies(ann, chat_id) == []
+        assert (await ann.chat(chat_id)).title == "Group"
     assert client.numbers(chat_id) == [2]
 
 
@@ -75,14 +70,14 @@ async def test_an_action_that_fails_leaves_nothing(ann: Actor, connect: Connect)
     chat_id = await ann.group()
     client = await connect(ann)
 
-    async def send_and_break(tx: Transaction, *, actor: UUID) -> None:
-        await messages.send(tx, actor=actor, chat_id=chat_id, body="broken")
+    async def rename_and_break(tx: Transaction, *, actor: UUID) -> None:
+        await chats.rename(tx, actor=actor, chat_id=chat_id, title="broken")
         tx.session.add(models.Member(chat_id=chat_id, user_id=actor, version=1, read_seq=1))
         await tx.session.flush()
 
     with pytest.raises(IntegrityError):
-        await ann.do(send_and_break)
-    assert await bodies(ann, chat_id) == []
+        await ann.do(rename_and_break)
+    assert (await ann.chat(chat_id)).title == "Group"
     assert client.numbers(chat_id) == []
 
 

@@ -73,8 +73,15 @@ class Actor:
 
         :param fields: `nonce` and `reply_to`, if they matter.
         """
-        message, _ = await self.do(messages.send, chat_id=chat_id, body=body, **fields)
+        message, _ = await self.send(chat_id, body, **fields)
         return message
+
+    async def send(self, chat_id: UUID, body: str, **fields: Any) -> tuple[views.Message, bool]:
+        """Send a message, and tell whether it was new.
+
+        :param fields: `nonce` and `reply_to`, if they matter.
+        """
+        return await self.parley.sends.send(actor=self.id, chat_id=chat_id, body=body, **fields)
 
     async def page(self, chat_id: UUID, **fields: Any) -> views.MessagePage:
         """Read a page of messages.

@@ -88,7 +88,7 @@ async def test_pages_of_sync_lead_to_the_present_without_holes_or_repetitions(ne
     chat = await alice.group_chat(bob)
     async with alice.socket() as socket:
         for number in range(230):
-            await socket.send("message.send", id=number, chat_id=chat["id"], nonce=f"n{number}", body=f"{number}")
+            await socket.send("message.send", chat_id=chat["id"], nonce=f"n{number}", body=f"{number}")
         await socket.request("history", chat_id=chat["id"])
         since = 0
         versions: list[int] = []
@@ -121,8 +121,7 @@ async def test_what_missed_too_much_starts_afresh(limited: ParleyServer, new_per
     chat = await alice.group_chat()
     async with alice.socket() as socket:
         for number in range(SYNC_CHANGES + 1):
-            await socket.send("message.send", id=number, chat_id=chat["id"], nonce=f"n{number}", body=f"{number}")
-        await socket.expect("ack", re=SYNC_CHANGES)
+            await socket.request("message.send", chat_id=chat["id"], nonce=f"n{number}", body=f"{number}")
         last = chat["seq"] + SYNC_CHANGES + 1
         afresh = (await sync(socket, {chat["id"]: chat["seq"]}))[chat["id"]]
         catching_up = (await sync(socket, {chat["id"]: chat["seq"] + 1}))[chat["id"]]

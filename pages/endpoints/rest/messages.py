@@ -67,10 +67,9 @@ async def page(
 async def send(chat_id: UUID, body: NewMessage, caller: Caller, parley: Node) -> Response:
     """Send a message. A known nonce answers 200 with the message it made."""
     await limits.take_send(parley, user_id=caller.user.id)
-    async with parley.transaction() as tx:
-        message, is_new = await messages.send(
-            tx, actor=caller.user.id, chat_id=chat_id, body=body.body, nonce=body.nonce, reply_to=body.reply_to
-        )
+    message, is_new = await parley.sends.send(
+        actor=caller.user.id, chat_id=chat_id, body=body.body, nonce=body.nonce, reply_to=body.reply_to
+    )
     return answer(message, 201 if is_new else 200)
 
 
