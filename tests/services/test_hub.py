@@ -353,7 +353,7 @@ class TestAnnouncements:
         chat_ids = [await ann.group(ben) for _ in range(12)]
         bens = await node.connect(ben)
         for chat_id in chat_ids:
-            await node.do(ann, messages.send, chat_id=chat_id, body="lost")
+            await node.send(ann, chat_id, "lost")
         await node.hub.compare()
         await eventually(lambda: len(bens.of_type("sync")) == 12)
         assert known(bens) == await fresh(ben)

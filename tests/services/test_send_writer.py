@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from services import chats, members
-from services.errors import ChatClosed, NotFound, Unavailable, ValidationFailed
+from services.acting import acting
+from services.errors import ChatClosed, NotAuthenticated, NotFound, Unavailable, ValidationFailed
 from services.parley import Parley
 from tests.services.conftest import Connect, NewActor, NewParley
 from tests.support.actor import Actor
@@ -120,6 +121,22 @@ class TestAChatThatSomethingElseHolds:
         with pytest.raises(NotFound):
             await waiting
         assert await bodies(ann, chat_id) == []
+
+    async def test_takes_nothing_for_a_session_that_ended_meanwhile(self, parley: Parley, ann: Actor) -> None:
+        chat_id = await ann.group()
+        over: list[bool] = []
+        async with parley.transaction() as tx:
+            await chats.rename(tx, actor=ann.id, chat_id=chat_id, title="Slow")
+            first = asyncio.create_task(ann.say(chat_id, "before"))
+            await somebody_waits(parley)
+            with acting(lambda: not over):
+                second = asyncio.create_task(ann.say(chat_id, "after"))
+            await asyncio.sleep(0)
+            over.append(True)
+        with pytest.raises(NotAuthenticated):
+            await second
+        await first
+        assert await bodies(ann, chat_id) == ["before"]
 
 
 async def test_a_message_that_the_database_refuses_harms_no_other(new_parley: NewParley) -> None:

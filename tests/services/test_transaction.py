@@ -171,7 +171,7 @@ async def test_a_database_that_only_reads_is_read(new_parley: NewParley) -> None
     await end_connections(url)
     with pytest.raises(Unavailable):
         await ann.say(chat_id)
-    assert await bodies(ann, chat_id) == []
+    assert (await ann.page(chat_id)).messages == []
 
 
 @pytest.mark.parametrize(
