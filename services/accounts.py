@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from prometheus_client import Counter
 from sqlalchemy import func, select, text
 
 import models
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 FIRST_ACCOUNT_LOCK = 0x5041524C
 """Key of the advisory lock under which it is decided who is first (PostgreSQL, 13.3.5 Advisory Locks)."""
+
+FAILED_SIGN_INS = Counter("parley_sign_ins_failed_total", "Wrong user names and wrong passwords")
 
 HOUR = 3600.0
 TEN_MINUTES = 600.0
@@ -196,7 +199,9 @@ async def _proven(parley: "Parley", username: str, password: str, *, address: st
     except RateLimited:
         await _give_back(parley, limits)
         raise
-    if user is not None:
+    if user is None:
+        FAILED_SIGN_INS.inc()
+    else:
         await _give_back(parley, limits)
     return user
 

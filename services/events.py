@@ -16,6 +16,7 @@ class Announcement(Struct, frozen=True, kw_only=True):
 
     :param frame: what all members get. :param joined: who became a member with it, and gets ``welcome`` before it.
     :param left: who stopped being one with it, and gets only that news.
+    :param written_at: when a new message was written, in seconds since 1970; to measure how long it takes.
     """
 
     chat_id: UUID
@@ -24,6 +25,7 @@ class Announcement(Struct, frozen=True, kw_only=True):
     joined: tuple[UUID, ...] = ()
     welcome: bytes | None = None
     left: UUID | None = None
+    written_at: float | None = None
 
 
 class ReadMoved(Struct, frozen=True):
@@ -44,7 +46,12 @@ class Typed(Struct, frozen=True):
 def message_created(message: views.Message) -> Announcement:
     """Announce a new message."""
     frame = frames.MessageCreated(chat_id=message.chat_id, seq=message.seq, message=message)
-    return Announcement(chat_id=message.chat_id, seq=message.seq, frame=frames.encode(frame))
+    return Announcement(
+        chat_id=message.chat_id,
+        seq=message.seq,
+        frame=frames.encode(frame),
+        written_at=message.created_at.timestamp(),
+    )
 
 
 def message_updated(message: views.Message) -> Announcement:

@@ -7,6 +7,7 @@ stays missing is read from the database and goes out as an unsolicited ``sync``.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
-from services import events, frames, views
+from services import events, frames, observation, views
 from services.errors import ParleyError
 from services.events import Announcement
 from services.members import Audience
@@ -34,8 +35,8 @@ COMPARED_AT_ONCE = 2_000
 READ_AT_ONCE = 4
 """Chats that are read from the database at the same time, so that healing leaves it room for those who send."""
 
-DELIVERIES = Counter("parley_deliveries", "Frames handed to connections")
-GAPS_HEALED = Counter("parley_gaps_healed", "Gaps in a chat's numbers that were read from the database")
+DELIVERIES = Counter("parley_deliveries_total", "Events of chats handed to connections")
+GAPS_HEALED = Counter("parley_gaps_healed_total", "Gaps in a chat's numbers that were read from the database")
 
 logger = logging.getLogger("parley.hub")
 
@@ -286,6 +287,9 @@ class Hub:
                 self._welcome(stream, user_id, seq, announcement.welcome)
         if announcement.frame is not None:
             self._broadcast(stream, seq, announcement.frame)
+        if announcement.written_at is not None and stream.seats:
+            # Another node's clock may be ahead of ours.
+            observation.DELIVERIES.observe(max(0.0, time.time() - announcement.written_at))
         if stream.floors:
             stream.floors = {seat: floor for seat, floor in stream.floors.items() if floor > seq}
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.engine import create_engine
-from services import chats, describe, events, frames, members, messages, sessions, sync, views
+from services import chats, describe, events, frames, members, messages, observation, sessions, sync, views
 from services.acting import refuse_ended
 from services.bus import Bus, LocalBus
 from services.cache import Cache, MemoryCache, cached
@@ -24,6 +24,7 @@ from services.notices import Notices
 from services.passwords import Passwords
 from services.presence import Presence
 from services.rate_limits import MemoryRateLimiter, NoRateLimiter, RateLimiter
+from services.readiness import Readiness
 from services.redis_bus import RedisBus
 from services.redis_cache import RedisCache
 from services.redis_link import RedisLink
@@ -81,6 +82,7 @@ class Parley:
         self.notices = Notices(self.hub, self.bus)
         self.presence = Presence(self.hub, self.bus)
         self.sends = SendWriter(self.engine, settings, committed=self._announce_sent, read=self._read_message)
+        self.readiness = Readiness(database_url)
         self.draining = False
         self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,6 +91,7 @@ class Parley:
         self.presence.on_turned = lambda user_ids: self.spawn(self._tell_presence(user_ids))
         self.bus.subscribe(CHAT_TOPIC, lambda payload: self.hub.announce(events.unpack_announcement(payload)))
         self.bus.on_reconnect(lambda: self.spawn(self.hub.compare()))
+        observation.show(self)
 
     async def start(self) -> None:
         """Connect to everything and begin to work; the database must have its tables.
@@ -107,6 +110,7 @@ class Parley:
         self.spawn(self._every(SESSIONS_EVERY, self._check_sessions))
         self.spawn(self._every(LOCK_EVERY, self._keep_lock))
         self.spawn(self._every(TIDY_EVERY, self._tidy))
+        self.spawn(observation.measure_lag())
 
     async def stop(self) -> None:
         """Let go of everything."""
@@ -124,6 +128,7 @@ class Parley:
             await self._redis.stop()
         await self.passwords.stop()
         await self._lock.release()
+        await self.readiness.stop()
         await self.engine.dispose()
 
     @asynccontextmanager
@@ -135,6 +140,7 @@ class Parley:
         """
         with database_errors():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                await _connect(session)
                 tx = Transaction(session, self.settings)
                 yield tx
                 refuse_ended()
@@ -148,7 +154,7 @@ class Parley:
         """
         with database_errors():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
-                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                await _connect(session, isolation_level="REPEATABLE READ")
                 yield Transaction(session, self.settings)
 
     async def is_member(self, *, chat_id: UUID, user_id: UUID) -> bool:
@@ -322,6 +328,11 @@ class DatabaseReader:
         """Return who became a member of what since the last look, and the time of this one."""
         async with self._parley.snapshot() as tx:
             return await members.admissions(tx, since=since)
+
+
+async def _connect(session: AsyncSession, **options: Any) -> None:
+    with observation.POOL_WAITS.time():
+        await session.connection(execution_options=options)
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:

@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from services.errors import RateLimited
+from services.rate_limits import REFUSED
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._running >= self._most:
+            REFUSED.labels("password-hashing").inc()
             raise RateLimited(BUSY_RETRY, "Too many people are signing in; try again in a moment.")
         self._running += 1
         try:

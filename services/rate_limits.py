@@ -10,6 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from prometheus_client import Counter
+
+REFUSED = Counter("parley_rate_limited_total", "Requests that a limit refused", ["limit"])
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -40,6 +44,11 @@ class Rate:
 def _wait(rate: Rate, *, settled: int, now: int) -> int:
     """Microseconds until one more is allowed, by the time at which the key will have settled."""
     return max(0, max(settled, now) + rate.interval - rate.interval * rate.size - now)
+
+
+def refused(key: str) -> None:
+    """Count a refusal by the kind of its key, which looks like ``kind:whom``."""
+    REFUSED.labels(key.partition(":")[0]).inc()
 
 
 class Bucket:
@@ -119,7 +128,9 @@ class MemoryRateLimiter:
         now = self._now()
         settled = self._settled.get(key, 0)
         wait = _wait(rate, settled=settled, now=now)
-        if not wait:
+        if wait:
+            refused(key)
+        else:
             self._settled[key] = max(settled, now) + rate.interval
         if key in self._settled:
             self._settled.move_to_end(key)

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-from services.rate_limits import MemoryRateLimiter, Rate
+from services.rate_limits import MemoryRateLimiter, Rate, refused
 from services.redis_link import RedisDown, RedisLink
 
 FALLBACKS = Counter("parley_rate_limit_fallbacks_total", "Limits judged by this node alone, for want of Redis")
@@ -61,6 +61,7 @@ class RedisRateLimiter:
             FALLBACKS.inc()
             return 0.0
         if wait:
+            refused(key)
             await self._own.give_back(key, rate)
         return wait
 

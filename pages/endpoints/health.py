@@ -5,7 +5,6 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
 from starlette.responses import PlainTextResponse, Response
 
 from pages.endpoints.access import answer
@@ -31,13 +30,12 @@ async def live() -> Response:
 
 @router.get("/health/ready", response_model=Health, responses=documented())
 async def ready(request: Request) -> Response:
-    """Answer 200 when the node can serve: it is not stopping, and the database answers."""
+    """Answer 200 when the node can serve: it is not stopping, and the database answers within 1.5 seconds."""
     parley: Parley = request.app.state.parley
     try:
         if parley.draining:
             raise Unavailable("The server is stopping.")
-        async with parley.snapshot() as tx:
-            await tx.session.execute(text("SELECT 1"))
+        await parley.readiness.check()
     except ParleyError as error:
         return of_error(error)
     return answer(Health("ok"))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,7 +27,7 @@ from services.errors import (
 from services.frames import MessageSend, Request
 from services.hub import Seat
 from services.parley import Parley
-from services.rate_limits import Bucket, Rate
+from services.rate_limits import REFUSED, Bucket, Rate
 from services.send_writer import Sent
 from services.sessions import ActiveSession
 
@@ -37,6 +38,8 @@ TOO_SLOW = 4408
 FRAME_TOO_LARGE = 4413
 TOO_MANY_FRAMES = 4429
 TRY_LATER = 1013
+
+SLOW_READERS = Counter("parley_slow_readers_cut_total", "Connections closed because they read too slowly")
 
 IN_FLIGHT = 64
 """Requests of one connection that are worked on at once; more wait in the network."""
@@ -94,6 +97,7 @@ class SocketEndpoint:
         settings = self._parley.settings
         seats = len(self._parley.hub.seats_of(session.user.id))
         if settings.limited and seats >= settings.max_connections_per_person:
+            REFUSED.labels("connections").inc()
             raise RateLimited(5.0, f"At most {settings.max_connections_per_person} connections per person.")
         return session
 
@@ -111,7 +115,7 @@ class SocketClient:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         rate = Rate(parley.settings.frames_per_second, 1.0, parley.settings.frames_burst)
         self._frames, self._refused = Bucket(rate), Bucket(rate)
-        writer.limit_unsent(parley.settings.max_send_buffer_bytes, lambda: self._close(TOO_SLOW, "reads too slowly"))
+        writer.limit_unsent(parley.settings.max_send_buffer_bytes, self._cut_off)
 
     def send(self, frame: bytes) -> None:
         """Queue an encoded frame; a client that does not read is cut off instead of waited for."""
@@ -141,6 +145,10 @@ class SocketClient:
             if self._lanes:
                 await asyncio.wait(self._lanes.values())
 
+    def _cut_off(self) -> None:
+        SLOW_READERS.inc()
+        self._close(TOO_SLOW, "reads too slowly")
+
     def _close(self, code: int, reason: str) -> None:
         self._writer.close_with(code, reason)
 
@@ -160,6 +168,7 @@ class SocketClient:
 
     async def _take(self, text: str) -> None:
         if self._parley.settings.limited and (wait := self._frames.take()):
+            REFUSED.labels("frames").inc()
             self._fail(RateLimited(wait, "Too many frames."), text)
             if self._refused.take():
                 self._close(TOO_MANY_FRAMES, "too many frames")
