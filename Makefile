@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev tools test check format lock bench
+.PHONY: help run install install-dev tools test fuzz check format lock bench
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
@@ -30,6 +30,10 @@ tools: ## find or install the servers and the browser that only tests need
 test: install-dev tools ## set up all that tests need and run them all, with the embedded and a served PostgreSQL
 	$(BIN)/python -m pytest --durations=10
 	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws $(SAME_WHEN_SERVED:%=--ignore=tests/services/test_%.py)
+
+TIMES ?= 10
+fuzz: install-dev tools ## try hostile input, TIMES (10) times as much as make test does, different in every run
+	$(BIN)/python -m pytest tests/fuzz --fuzz $(TIMES) --timeout 0
 
 check: install-dev ## format, lint, types, import directions, JavaScript budget, locks, settings document
 	$(BIN)/ruff format --check .

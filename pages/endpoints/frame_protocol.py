@@ -17,7 +17,6 @@ from websockets.http11 import Request
 EXTENSION = "parley.frames"
 
 NOT_UTF8 = 1007
-TOO_MANY_FRAGMENTS = 1008
 
 MOST_FRAGMENTS = 4096
 """Pieces in which one message may come; empty ones would count towards no other limit."""
@@ -54,8 +53,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if len(self.frames) < MOST_FRAGMENTS:
             super().handle_cont(event)
         else:
-            self.frames = []
-            self.close_with(TOO_MANY_FRAGMENTS, "too many fragments")
+            self._abort()  # politeness would mean reading on
 
     def handle_ping(self) -> None:
         """Answer a ping, unless the connection ends; a client that takes none of the answers ends it."""
