@@ -47,6 +47,16 @@ async def test_what_is_malformed_counts_as_no_sign_up(post: Post, address: str) 
     done(await post("/register", address=address, username=_name()), 201)
 
 
+async def test_a_sign_up_that_is_refused_counts_so_that_names_cannot_be_tried_without_end(
+    post: Post, address: str
+) -> None:
+    name = _name()
+    done(await post("/register", address=address, username=name), 201)
+    for _ in range(9):
+        refused(await post("/register", address=address, username=name), 409, "conflict", field="username")
+    refused(await post("/register", address=address, username=name), 429, "rate_limited", says="sign-ups")
+
+
 async def test_so_many_failed_sign_ins_come_from_an_address_for_an_account_in_ten_minutes(
     post: Post, address: str
 ) -> None:

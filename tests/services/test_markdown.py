@@ -194,6 +194,27 @@ def test_no_pattern_takes_long_or_grows_much(pattern: str) -> None:
     assert len(html) < 15 * LONGEST
 
 
+# The slowest among single patterns, pairs of them, and halves of one and another, as measured.
+SLOWEST = ["a+b@www.", "a+b@a.", "a+b@a.b@c.", ">\n- - ", "a@b.c_a\\", "- - ~~~\n", "*_", "#\n- - ", "[a](b) ", "&a;"]
+SLOWER = 1000
+"""Times as slow as plain text that a text may be; 190 times was measured."""
+
+
+def test_no_text_takes_out_of_all_proportion_longer_than_plain_text() -> None:
+    def seconds(pattern: str) -> float:
+        body = (pattern * LONGEST)[:LONGEST]
+        taken = []
+        for _ in range(3):
+            started = time.process_time()
+            render(body)
+            taken.append(time.process_time() - started)
+        return min(taken)
+
+    plain = max(seconds("plain words here "), 0.0001)
+    slowest = max((seconds(pattern) / plain, pattern) for pattern in [*PATTERNS, *SLOWEST])
+    assert slowest < (SLOWER, "")
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.sampled_from([*"<>&\"'`*_[]()!#|-:\\ \n\ta1.~", "http://x.y", "javascript:", "<img src=x>"])))
 def test_any_text_becomes_harmless_and_well_formed_html(parts: list[str]) -> None:
