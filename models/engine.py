@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 
-def create_engine(url: str, *, pool_size: int, timeout: float) -> AsyncEngine:
+def create_engine(url: str, *, pool_size: int, timeout: float, **server_settings: str) -> AsyncEngine:
     """Make the engine; it connects when first used.
 
     :param url: a ``postgresql+asyncpg`` URL.
     :param pool_size: connections at most; a request waits for a free one for at most ``timeout``.
     :param timeout: seconds that one statement, or waiting for a connection, may take.
+    :param server_settings: of PostgreSQL, for these connections.
     """
     engine = create_async_engine(
         url,
@@ -24,7 +25,7 @@ def create_engine(url: str, *, pool_size: int, timeout: float) -> AsyncEngine:
         connect_args={
             "command_timeout": timeout,
             "timeout": timeout,
-            "server_settings": {"application_name": "parley", "timezone": "UTC", "jit": "off"},
+            "server_settings": {"application_name": "parley", "timezone": "UTC", "jit": "off"} | server_settings,
         },
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_closed)

@@ -47,6 +47,9 @@ class Connection(Protocol):
     def send(self, frame: bytes) -> None:
         """Queue an encoded frame; never blocks and never raises."""
 
+    def send_all(self, encoded: tuple[bytes, ...]) -> None:
+        """Queue encoded frames, of which all connections that get them get the very same tuple."""
+
 
 class Reader(Protocol):
     """What the hub reads from the database; each method reads one consistent snapshot."""
@@ -94,6 +97,13 @@ class Seat:
         else:
             self.held.append((chat_id, seq, frame))
 
+    def push_all(self, chat_id: UUID, numbers: tuple[int, ...], encoded: tuple[bytes, ...]) -> None:
+        """Send frames with these numbers, or hold them until the ``hello`` is out."""
+        if self.held is None:
+            self.connection.send_all(encoded)
+        else:
+            self.held.extend((chat_id, seq, frame) for seq, frame in zip(numbers, encoded, strict=True))
+
 
 class Stream:
     """One chat with the seats that hear it.
@@ -104,7 +114,7 @@ class Stream:
 
     __slots__ = ("chat_id", "floors", "healing", "queue", "seats", "started_at")
 
-    def __init__(self, chat_id: UUID, deliver: Callable[["Stream", Announcement], None]) -> None:
+    def __init__(self, chat_id: UUID, deliver: Callable[["Stream", list[Announcement]], None]) -> None:
         self.chat_id = chat_id
         self.queue = OrderedQueue(partial(deliver, self))
         self.seats: set[Seat] = set()
@@ -231,19 +241,27 @@ class Hub:
 
     # Events
 
-    def announce(self, announcement: Announcement) -> None:
-        """Take an announcement from this node or another and deliver it when its turn comes."""
-        if announcement.joined:
-            self.on_joining(announcement.chat_id, announcement.joined)
-        stream = self._streams.get(announcement.chat_id)
+    def announce(self, *announcements: Announcement) -> None:
+        """Take announcements from this node or another and deliver them when their turn comes."""
+        by_chat: dict[UUID, list[Announcement]] = {}
+        for announcement in announcements:
+            by_chat.setdefault(announcement.chat_id, []).append(announcement)
+        for chat_id, of_chat in by_chat.items():
+            self._announce(chat_id, of_chat)
+
+    def _announce(self, chat_id: UUID, announcements: list[Announcement]) -> None:
+        joined = [user_id for announcement in announcements for user_id in announcement.joined]
+        if joined:
+            self.on_joining(chat_id, tuple(joined))
+        stream = self._streams.get(chat_id)
         if stream is None:
-            if not any(user_id in self._seats for user_id in announcement.joined):
+            if not any(user_id in self._seats for user_id in joined):
                 return
             # What came before it, a later removal perhaps, passed this node by: only the database knows.
-            stream = self._begin(announcement.chat_id)
-        stream.queue.offer(announcement)
+            stream = self._begin(chat_id)
+        stream.queue.offer(*announcements)
         if stream.started and stream.queue.has_gap:
-            self._expect(stream, announcement.seq)
+            self._expect(stream, max(announcement.seq for announcement in announcements))
         self._close_if_empty(stream)
 
     def send_to_chat(self, chat_id: UUID, frame: bytes, *, except_user: UUID | None = None) -> None:
@@ -276,7 +294,25 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _deliver(self, stream: Stream, announcement: Announcement) -> None:
+    def _deliver(self, stream: Stream, run: list[Announcement]) -> None:
+        """Deliver what follows each other; what all get leaves together, for it costs as much as one."""
+        together: list[tuple[int, bytes]] = []
+        for announcement in run:
+            if announcement.joined or announcement.left is not None:
+                self._broadcast(stream, together)
+                together = []
+                self._move(stream, announcement)
+            if announcement.frame is not None:
+                together.append((announcement.seq, announcement.frame))
+        self._broadcast(stream, together)
+        if stream.seats:
+            _observe(run)
+        if stream.floors:
+            last = run[-1].seq
+            stream.floors = {seat: floor for seat, floor in stream.floors.items() if floor > last}
+
+    def _move(self, stream: Stream, announcement: Announcement) -> None:
+        """Let those come and go whose membership an announcement tells of."""
         seq = announcement.seq
         if announcement.joined:
             self.on_joined(stream.chat_id, announcement.joined)
@@ -285,20 +321,20 @@ class Hub:
         for user_id in announcement.joined:
             if announcement.welcome is not None:
                 self._welcome(stream, user_id, seq, announcement.welcome)
-        if announcement.frame is not None:
-            self._broadcast(stream, seq, announcement.frame)
-        if announcement.written_at is not None and stream.seats:
-            # Another node's clock may be ahead of ours.
-            observation.DELIVERIES.observe(max(0.0, time.time() - announcement.written_at))
-        if stream.floors:
-            stream.floors = {seat: floor for seat, floor in stream.floors.items() if floor > seq}
 
-    def _broadcast(self, stream: Stream, seq: int, frame: bytes) -> None:
-        floors = stream.floors
+    def _broadcast(self, stream: Stream, numbered: list[tuple[int, bytes]]) -> None:
+        if not numbered:
+            return
+        numbers, together = tuple(seq for seq, _ in numbered), tuple(frame for _, frame in numbered)
         for seat in stream.seats:
-            if not floors or floors.get(seat, 0) < seq:
-                seat.push(stream.chat_id, seq, frame)
-        DELIVERIES.inc(len(stream.seats))
+            floor = stream.floors.get(seat, -1)
+            if floor < numbers[0]:
+                seat.push_all(stream.chat_id, numbers, together)
+            else:
+                for seq, frame in numbered:
+                    if seq > floor:
+                        seat.push(stream.chat_id, seq, frame)
+        DELIVERIES.inc(len(stream.seats) * len(numbered))
 
     def _welcome(self, stream: Stream, user_id: UUID, seq: int, welcome: bytes) -> None:
         for seat in self.seats_of(user_id):
@@ -421,7 +457,7 @@ class Hub:
             return
         GAPS_HEALED.inc()
         self._reconcile(stream, audience)
-        self._broadcast(stream, page.seq, frames.encode(page))
+        self._broadcast(stream, [(page.seq, frames.encode(page))])
         stream.start(page.seq)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -433,3 +469,11 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("background work of the hub failed", exc_info=error)
+
+
+def _observe(run: list[Announcement]) -> None:
+    now = time.time()
+    for announcement in run:
+        if announcement.written_at is not None:
+            # Another node's clock may be ahead of ours.
+            observation.DELIVERIES.observe(max(0.0, now - announcement.written_at))

@@ -10,12 +10,12 @@ class OrderedQueue:
 
     Until :meth:`start` says which number the receivers already know, everything waits.
 
-    :param deliver: called with each announcement in order.
+    :param deliver: called with announcements in order, with all at once that follow each other without a hole.
     """
 
     __slots__ = ("_deliver", "_waiting", "delivered")
 
-    def __init__(self, deliver: Callable[[Announcement], None]) -> None:
+    def __init__(self, deliver: Callable[[list[Announcement]], None]) -> None:
         self._deliver = deliver
         self._waiting: dict[int, Announcement] = {}
         self.delivered: int | None = None
@@ -33,14 +33,20 @@ class OrderedQueue:
         self._waiting = {number: held for number, held in self._waiting.items() if number > seq}
         self._flush()
 
-    def offer(self, announcement: Announcement) -> None:
-        """Deliver an announcement now, hold it back, or drop it as already known."""
-        if self.delivered is not None and announcement.seq <= self.delivered:
-            return
-        self._waiting[announcement.seq] = announcement
+    def offer(self, *announcements: Announcement) -> None:
+        """Deliver announcements now, hold them back, or drop them as already known."""
+        known = -1 if self.delivered is None else self.delivered
+        self._waiting |= {
+            announcement.seq: announcement for announcement in announcements if announcement.seq > known
+        }
         self._flush()
 
     def _flush(self) -> None:
-        while self.delivered is not None and (following := self._waiting.pop(self.delivered + 1, None)):
+        if self.delivered is None:
+            return
+        run: list[Announcement] = []
+        while following := self._waiting.pop(self.delivered + 1, None):
             self.delivered = following.seq
-            self._deliver(following)
+            run.append(following)
+        if run:
+            self._deliver(run)

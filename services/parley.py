@@ -29,7 +29,7 @@ from services.redis_bus import RedisBus
 from services.redis_cache import RedisCache
 from services.redis_link import RedisLink
 from services.redis_rate_limits import RedisRateLimiter
-from services.send_writer import SendWriter
+from services.send_writer import LANES_AT_ONCE, SendWriter
 from services.session_ends import SessionEnds
 from services.sessions import Tokens
 from services.settings import Settings
@@ -81,7 +81,14 @@ class Parley:
         self.session_ends = SessionEnds(self.bus)
         self.notices = Notices(self.hub, self.bus)
         self.presence = Presence(self.hub, self.bus)
-        self.sends = SendWriter(self.engine, settings, committed=self._announce_sent, read=self._read_message)
+        # Its one large statement is planned once: planning it anew would take longer than running it.
+        self._sending = create_engine(
+            database_url,
+            pool_size=1 + LANES_AT_ONCE,
+            timeout=settings.database_timeout,
+            plan_cache_mode="force_generic_plan",
+        )
+        self.sends = SendWriter(self._sending, settings, committed=self._announce_sent, read=self._read_message)
         self.readiness = Readiness(database_url)
         self.draining = False
         self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
@@ -128,6 +135,7 @@ class Parley:
             await self._redis.stop()
         await self.passwords.stop()
         await self._lock.release()
+        await self._sending.dispose()
         await self.readiness.stop()
         await self.engine.dispose()
 
@@ -202,18 +210,18 @@ class Parley:
             await self.cache.invalidate(*tx.outdated)
         for session_id in tx.ended_sessions:
             self.session_ends.end(session_id)
-        for announcement in tx.announcements:
-            self._announce(announcement)
+        self._announce(*tx.announcements)
         for moved in tx.moved_reads:
             self.notices.moved_read(moved)
 
-    def _announce(self, announcement: Announcement) -> None:
-        self.hub.announce(announcement)
-        self.bus.publish(CHAT_TOPIC, events.pack(announcement))
+    def _announce(self, *announcements: Announcement) -> None:
+        self.hub.announce(*announcements)
+        for announcement in announcements:
+            self.bus.publish(CHAT_TOPIC, events.pack(announcement))
 
     def _announce_sent(self, sent: list[views.Message]) -> None:
+        self._announce(*map(events.message_created, sent))
         for message in sent:
-            self._announce(events.message_created(message))
             self.notices.moved_read(ReadMoved(message.chat_id, message.author_id, message.seq))
 
     async def _read_message(self, actor: UUID, message_id: UUID) -> views.Message:

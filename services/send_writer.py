@@ -29,7 +29,7 @@ from services.texts import clean_body, clean_nonce
 LARGEST_GROUP = 500
 """Messages that commit together at most."""
 
-LANES_AT_ONCE = 4
+LANES_AT_ONCE = 2
 """Database connections that held chats may take together."""
 
 ATTEMPTS = 3

@@ -83,9 +83,16 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
         :param payload: UTF-8, not yet framed.
         """
+        self._write(FRAMER.frame(payload))
+
+    def write_texts(self, payloads: tuple[bytes, ...]) -> None:
+        """Send text messages, as above; the same tuple may go to many connections."""
+        self._write(FRAMER.frame_all(payloads))
+
+    def _write(self, framed: bytes) -> None:
         if not self._outgoing:
             UNFLUSHED.add(self)
-        self._outgoing.append(FRAMER.frame(payload))
+        self._outgoing.append(framed)
 
     def limit_unsent(self, most: int, exceeded: Callable[[], None]) -> None:
         """Have ``exceeded`` called when the client leaves more than ``most`` bytes untaken."""
@@ -136,12 +143,21 @@ class Framer:
     def __init__(self) -> None:
         """Remember nothing yet."""
         self._payload = self._frame = b""
+        self._payloads: tuple[bytes, ...] = ()
+        self._frames = b""
 
     def frame(self, payload: bytes) -> bytes:
         """Frame a message as a server does: unmasked, in one piece (RFC 6455, section 5.2)."""
         if payload is not self._payload:
             self._payload, self._frame = payload, _header(len(payload)) + payload
         return self._frame
+
+    def frame_all(self, payloads: tuple[bytes, ...]) -> bytes:
+        """Frame messages that leave together."""
+        if payloads is not self._payloads:
+            self._payloads = payloads
+            self._frames = b"".join(part for payload in payloads for part in (_header(len(payload)), payload))
+        return self._frames
 
 
 class Unflushed:

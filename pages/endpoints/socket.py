@@ -121,6 +121,10 @@ class SocketClient:
         """Queue an encoded frame; a client that does not read is cut off instead of waited for."""
         self._writer.write_text(frame)
 
+    def send_all(self, encoded: tuple[bytes, ...]) -> None:
+        """Queue encoded frames that others get too."""
+        self._writer.write_texts(encoded)
+
     async def serve(self, receive: Receive, *, still_signed_in: Callable[[], Awaitable[bool]]) -> None:
         """Give the connection its seat and answer its requests until it ends.
 

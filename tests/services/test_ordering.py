@@ -12,8 +12,15 @@ CHAT = UUID(int=1)
 
 class Receiver:
     def __init__(self) -> None:
-        self.got: list[int] = []
-        self.queue = OrderedQueue(lambda announcement: self.got.append(announcement.seq))
+        self.runs: list[list[int]] = []
+        self.queue = OrderedQueue(self._take)
+
+    @property
+    def got(self) -> list[int]:
+        return [number for run in self.runs for number in run]
+
+    def _take(self, run: list[Announcement]) -> None:
+        self.runs.append([announcement.seq for announcement in run])
 
     def offer(self, *numbers: int) -> None:
         for number in numbers:
@@ -47,6 +54,13 @@ def test_what_comes_too_early_waits_for_what_is_missing(receiver: Receiver) -> N
     receiver.offer(1)
     assert receiver.got == [1, 2, 3]
     assert not receiver.queue.has_gap
+
+
+def test_what_follows_without_a_hole_leaves_together(receiver: Receiver) -> None:
+    receiver.queue.start(0)
+    receiver.queue.offer(*(Announcement(chat_id=CHAT, seq=number) for number in (2, 1, 4)))
+    receiver.offer(3)
+    assert receiver.runs == [[1, 2], [3, 4]]
 
 
 def test_what_comes_again_is_dropped(receiver: Receiver) -> None:

@@ -76,6 +76,11 @@ class ChatClient:
         self.frames.append(row)
         self._apply(row)
 
+    def send_all(self, encoded: tuple[bytes, ...]) -> None:
+        """Take frames from the hub."""
+        for frame in encoded:
+            self.send(frame)
+
     def of_type(self, kind: str) -> list[Row]:
         """The frames of a type that came so far."""
         return [frame for frame in self.frames if frame["type"] == kind]
