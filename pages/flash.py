@@ -31,8 +31,8 @@ class Refusal:
 
     @classmethod
     def of(cls, error: ParleyError, typed: Mapping[str, Any]) -> "Refusal":
-        """Keep an error and what was typed, but for the password."""
-        kept = {name: str(value)[:LONGEST] for name, value in typed.items() if name != "password"}
+        """Keep an error and what was typed, but for passwords."""
+        kept = {name: str(value)[:LONGEST] for name, value in typed.items() if "password" not in name}
         detail = error.detail.removeprefix(f"{error.field}: ") if error.field else error.detail
         return cls(detail=detail[:1].upper() + detail[1:], at=error.field or "", typed=kept)
 

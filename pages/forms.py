@@ -1,8 +1,11 @@
-"""Where the HTML forms go: signing in, up and out. Each answers with a redirect; cookies need an HTTP answer.
+"""Where the HTML forms go: signing in, up and out, and another password.
+
+Each answers with a redirect; cookies need an HTTP answer.
 
 Here too goes what the chat page does after its person signed in again: tie the page to the new session.
 """
 
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +17,7 @@ from pages.flash import Refusal
 from pages.frame import Frame
 from pages.sign_in import checked_target
 from services import accounts, sessions
+from services.acting import acting
 from services.errors import ParleyError
 from services.views import SignedIn
 
@@ -71,6 +75,26 @@ class Forms:
         clear_cookie(response)
         return response
 
+    async def change_password(self, request: Request) -> Response:
+        """Change the password, and go on in this session."""
+        session = await sessions.authenticate(self._parley, token_of(request))
+        if session is None:
+            return RedirectResponse("/sign-in?next=/password", 303)
+        sent = await _fields(request)
+        try:
+            with acting(partial(self._parley.session_ends.holds, session.id, session.expires_at)):
+                await accounts.change_password(
+                    self._parley,
+                    actor=session.user.id,
+                    session_id=session.id,
+                    current_password=sent.get("current_password", ""),
+                    new_password=sent.get("new_password", ""),
+                    address=address_of(request),
+                )
+        except ParleyError as error:
+            return _refused(request, error, sent, "/password")
+        return RedirectResponse("/password?changed", 303)
+
     async def resume(self, request: Request, client_id: str) -> Response:
         """Let an open page go on in this browser's new session, if it is the same person's."""
         session = await sessions.authenticate(self._parley, token_of(request))
@@ -106,6 +130,7 @@ def register(app: FastAPI, frame: Frame) -> None:
         "/sign-in": forms.sign_in,
         "/sign-up": forms.sign_up,
         "/sign-out": forms.sign_out,
+        "/password": forms.change_password,
         "/page/resume/{client_id}": forms.resume,
     }
     for path, endpoint in routes.items():

@@ -6,7 +6,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.types import ASGIApp
 
-from pages import chat, errors, forms, invites, sessions, sign_in, sign_up, theme
+from pages import chat, errors, forms, invites, password, people, sessions, sign_in, sign_up, theme
 from pages.frame import LANGUAGE, Frame
 from pages.headers import PagePolicy
 from services.parley import Parley
@@ -22,7 +22,7 @@ def mount_pages(app: FastAPI, parley: Parley) -> None:
     :param parley: what the pages show and change.
     """
     frame = Frame(parley)
-    for page in (sign_in, sign_up, chat, sessions, invites, errors):
+    for page in (sign_in, sign_up, chat, sessions, password, invites, people, errors):
         page.register(frame)
     forms.register(app, frame)
     theme.serve_styles()

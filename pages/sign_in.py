@@ -13,7 +13,7 @@ from pages.flash import refusal_for
 from pages.frame import Frame, card
 from services import accounts, sessions
 
-_OWN_PAGES: Final = re.compile(r"/(chat/[0-9a-f-]{36}|sessions|invites)?")
+_OWN_PAGES: Final = re.compile(r"/(chat/[0-9a-f-]{36}|sessions|password|invites|people)?")
 
 
 def checked_target(wanted: str | None) -> str:

@@ -1,4 +1,4 @@
-"""One's display name, and the colours."""
+"""One's display name, the colours, and the way to another password."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from nicegui import ui
 
 from pages.dialogs.frame import dialog
-from pages.elements import button, text
+from pages.elements import button, link, text
 from pages.frame import tells_refusals
 from pages.guard import Visit
 from pages.theme import Scheme
@@ -44,6 +44,8 @@ class Profile:
                 for one, label in SCHEMES.items()
             }
         self._mark(scheme)
+        # A page of its own: password managers know a new password by a real form that is sent.
+        link("Change password", "/password", look="quiet")
         with ui.element("div").classes("actions"):
             button("Cancel", look="quiet", on_click=box.close)
             button("Save", on_click=self._save)

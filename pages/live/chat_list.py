@@ -20,6 +20,9 @@ TEMPLATE = f"""
         <q-item v-if="state.me.is_admin" clickable role="menuitem" href="/invites">
           <q-item-section side>{icon("person_add")}</q-item-section>
           <q-item-section>Invitations</q-item-section></q-item>
+        <q-item v-if="state.me.is_admin" clickable role="menuitem" href="/people">
+          <q-item-section side>{icon("group")}</q-item-section>
+          <q-item-section>People</q-item-section></q-item>
         <form method="post" action="/sign-out" role="none">
           <button class="menu-button" role="menuitem">{icon("logout")} Sign out</button>
         </form>

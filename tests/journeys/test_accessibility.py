@@ -70,7 +70,7 @@ async def test_one_can_chat_with_any_ability(
     await assert_open_to_all(screen.page)
 
 
-@pytest.mark.parametrize("path", ["/sessions", "/invites", "/there-is-no-such-page"])
+@pytest.mark.parametrize("path", ["/sessions", "/password", "/invites", "/people", "/there-is-no-such-page"])
 async def test_one_can_manage_ones_account_with_any_ability(
     administrator: Person, new_page: NewPage, page_errors: Watch, path: str
 ) -> None:

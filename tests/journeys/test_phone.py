@@ -1,9 +1,11 @@
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
 from tests.conftest import NewPage, NewPerson
 from tests.journeys.screen import Screen
+from tests.support.person import Person
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
@@ -34,3 +36,11 @@ async def test_a_phone_shows_one_column_at_a_time(new_person: NewPerson, new_pag
     await screen.page.get_by_role("button", name="Close the list of members").tap()
     await screen.page.get_by_role("link", name="Back to the chats").tap()
     await expect(screen.chat("In the pocket")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/password", "/invites", "/people"])
+async def test_a_page_fits_a_phone(administrator: Person, new_page: NewPage, path: str) -> None:
+    screen = await Screen.of(new_page, administrator, path, **PHONE)
+    await expect(screen.page.get_by_role("heading", level=1)).to_be_visible()
+    right = await screen.page.evaluate("document.querySelector('.card').getBoundingClientRect().right")
+    assert right <= 390, "the page is wider than the screen"

@@ -59,6 +59,28 @@ async def test_a_refused_form_keeps_what_was_typed_but_never_the_password(client
     assert "a secret password" not in json.dumps(dict(client.cookies))
 
 
+async def test_one_changes_ones_password_by_a_form_and_stays_signed_in(
+    client: httpx.AsyncClient, new_person: NewPerson
+) -> None:
+    ada = await new_person()
+    client.cookies.set("parley_session", ada.cookie)
+    wrong = {"username": ada.username, "current_password": "a wrong secret", "new_password": "a new secret"}
+    page = await shown(client, await client.post("/password", data=wrong))
+    assert "The current password is wrong." in page
+    assert "secret" not in page
+    assert "secret" not in json.dumps(dict(client.cookies))
+    page = await shown(client, await client.post("/password", data=wrong | {"current_password": ada.password}))
+    assert "Your password is changed." in page
+    assert (await ada.get("/me")).status_code == 200
+    ada.password = "a new secret"
+    await ada.sign_in()
+
+
+async def test_changing_ones_password_needs_a_session(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/password", data={"current_password": PASSWORD, "new_password": "another password"})
+    assert answer.headers["location"] == "/sign-in?next=/password"
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-up"])
 @pytest.mark.parametrize("encoding", ["utf-7", "utf-16", "unicode-escape", "zlib", "nonsense"])
 async def test_a_form_in_an_encoding_of_its_own_choice_is_refused_like_any_other(

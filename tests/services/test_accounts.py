@@ -275,11 +275,14 @@ class TestChangingOnesPassword:
 
     async def test_leaves_no_session_that_the_old_one_opens_meanwhile(self, parley: Parley, member: Actor) -> None:
         this = await sign_in(parley, member.user.username)
-        opening = [asyncio.create_task(sign_in(parley, member.user.username)) for _ in range(4)]
-        await self.change(member, PASSWORD, "another password", keep=this.session.id)
+        await set_hash(parley, member.id, WEAK.hash(PASSWORD))  # so that signing in renews it, which takes long
+        changing = asyncio.create_task(self.change(member, PASSWORD, "another password", keep=this.session.id))
+        opening = [asyncio.create_task(sign_in(parley, member.user.username)) for _ in range(6)]
+        await changing
         opened = await asyncio.gather(*opening, return_exceptions=True)
         tokens = [one.token for one in opened if isinstance(one, views.SignedIn)]
         assert not any([await sessions.authenticate(parley, token) for token in tokens])
+        await sign_in(parley, member.user.username, "another password")
 
 
 class TestPeople:
