@@ -157,3 +157,12 @@ async def write(
         created_at,
     )
     return [Outcome(Verdict(verdict), known_id, seq) for verdict, known_id, seq in rows]
+
+
+async def wait_for_chat(connection: Connection, chat_id: UUID) -> None:
+    """Return once nobody holds a chat, which somebody may again a moment later.
+
+    :param connection: outside of any transaction.
+    :raises asyncpg.PostgresError, OSError, TimeoutError: the database did not answer, or the wait took too long.
+    """
+    await connection.execute("SELECT FROM chats WHERE id = $1 FOR NO KEY UPDATE", chat_id)

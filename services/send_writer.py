@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services import markdown, views
 from services.acting import session_holds
 from services.errors import ChatClosed, NotAuthenticated, NotFound, ParleyError, Unavailable, ValidationFailed
-from services.send_statement import Draft, Outcome, Verdict, write
+from services.send_statement import Draft, Outcome, Verdict, wait_for_chat, write
 from services.settings import Settings
 from services.texts import clean_body, clean_nonce
 
@@ -253,8 +253,14 @@ class SendWriter:
         connection = _Connection(self._engine)
         try:
             async with self._lane_slots:
-                while group := self._take(lane):
-                    await self._write_group(connection, group, patient=True)
+                while lane:
+                    # Taken after the wait, so that nothing is written for a session that ended meanwhile.
+                    await wait_for_chat(await connection.get(), chat_id)
+                    if group := self._take(lane):
+                        await self._write_group(connection, group, patient=True)
+        except Exception as error:
+            logger.warning("a held chat could not be waited for: %r", error)
+            await connection.drop()
         finally:
             del self._held[chat_id]
             self._fail(lane)

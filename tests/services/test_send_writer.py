@@ -127,16 +127,19 @@ class TestAChatThatSomethingElseHolds:
         over: list[bool] = []
         async with parley.transaction() as tx:
             await chats.rename(tx, actor=ann.id, chat_id=chat_id, title="Slow")
-            first = asyncio.create_task(ann.say(chat_id, "before"))
+            with acting(lambda: not over):
+                first = asyncio.create_task(ann.say(chat_id, "waits in the database"))
             await somebody_waits(parley)
             with acting(lambda: not over):
-                second = asyncio.create_task(ann.say(chat_id, "after"))
+                second = asyncio.create_task(ann.say(chat_id, "waits for the first"))
+            third = asyncio.create_task(ann.say(chat_id, "for another session"))
             await asyncio.sleep(0)
             over.append(True)
-        with pytest.raises(NotAuthenticated):
-            await second
-        await first
-        assert await bodies(ann, chat_id) == ["before"]
+        for refused in (first, second):
+            with pytest.raises(NotAuthenticated):
+                await refused
+        await third
+        assert await bodies(ann, chat_id) == ["for another session"]
 
 
 async def test_a_message_that_the_database_refuses_harms_no_other(new_parley: NewParley) -> None:

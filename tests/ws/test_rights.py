@@ -238,14 +238,15 @@ async def test_what_a_session_had_begun_when_it_ended_does_not_happen(
     async with Device.of(bob) as device, admin.socket() as own:
         async with held(nodes, chat["id"]) as connection:
             posting = asyncio.create_task(bob.post(f"/chats/{chat['id']}/messages", body="By REST"))
+
+            async def waits() -> bool:
+                return bool(await connection.scalar(waiting))
+
+            await until(waits, within=10, otherwise=lambda: "it does not wait for the chat")
             for number in range(3):
                 await device.socket.send("message.send", chat_id=chat["id"], nonce=f"n-{number}", body="By /ws")
             await device.socket.send("typing", chat_id=chat["id"])
-
-            async def both_wait() -> bool:
-                return (await connection.scalar(waiting) or 0) >= 2
-
-            await until(both_wait, within=10, otherwise=lambda: "they do not wait for the chat")
+            await device.socket.request("ping")  # which it answers once it has taken what came before
             await admin.post(f"/users/{bob.id}/deactivate")
             assert await device.socket.closed(within=SOON) == SIGNED_OUT
         refused = await posting
