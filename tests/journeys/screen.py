@@ -42,6 +42,11 @@ class Screen:
         page = await new_page(base_url=person.url, **options)
         if over is not None:
             await page.route_web_socket("**/ws", over)
+        return await cls.on(page, person, path)
+
+    @classmethod
+    async def on(cls, page: Page, person: Person, path: str = "/") -> "Screen":
+        """Sign someone in on an empty page, and open another there."""
         await page.context.add_cookies([{"name": "parley_session", "value": person.cookie, "url": person.url}])
         await page.goto(path)
         return cls(page)
