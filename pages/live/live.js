@@ -11,16 +11,16 @@ const WARNING = 10; // minutes before the end of the session at which the page s
 
 const state = reactive({
   me: null, users: {}, online: {}, chats: {}, rooms: {}, typing: {}, // chats: all of mine; rooms: those with messages
-  open: null, drafts: {}, outbox: [], editing: null, active: null, spot: null, menu: false, panel: false, filter: "",
+  open: null, drafts: {}, outbox: [], active: null, spot: null, menu: false, panel: false, filter: "",
   following: true, skip: 0, // whether the view stays at the newest message; how many newer ones the window leaves out
   link: "connecting", expires: 0, ending: 0, names: 0, locked: false, renewing: false, refusal: "",
+  get editing() { return this.drafts[this.open]?.editing; }, set editing(to) { this.drafts[this.open].editing = to; },
 });
 const cursors = {}; // by chat: the number up to which this page has every change
 const sending = new Set(); // chats with a message on its way
 const pages = {}, asked = {}; // by chat: the page of messages on its way; by person: the answer on its way
-let socket = null, attempts = 0, retry = 0, heard = 0, typedAt = 0;
+let socket = null, attempts = 0, retry = 0, heard = 0, typedAt = 0, list = null; // list: what scrolls the open chat
 const coarse = matchMedia("(pointer: coarse)").matches; // fingers: Enter breaks the line, and no keyboard pops up
-let list = null; // the scrolling element of the open chat
 
 // --- the connection
 function connect() {
@@ -41,12 +41,14 @@ function lost(code = 1006) {
 }
 const send = (frame) => state.link === "online" && socket.send(JSON.stringify(frame));
 function receive(frame) {
-  heard = Date.now();
+  [heard, attempts] = [Date.now(), 0];
   for (const user of [...(frame.users ?? []), frame.user]) if (user) learn(user);
   if (!frame.chat_id || state.chats[frame.chat_id]) handlers[frame.type]?.(frame);
   // Numbers have no holes: one that does not follow leaves the cursor, and the next `sync` fills what is missing.
   if (frame.seq === cursors[frame.chat_id] + 1) cursors[frame.chat_id] = frame.seq;
 }
+// When the node that holds the page is gone, NiceGUI would load the page again at once and cut off who is writing.
+const renew = (before) => setTimeout(() => (text.value === before ? location.reload() : renew(text.value)), 2_000);
 async function api(method, path, body) {
   const options = { method, headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) };
   const answer = await fetch("/api/v1" + path, options).catch(() => null);
@@ -63,7 +65,6 @@ const handlers = {
     if (state.me && state.me.id !== user.id) return location.reload();
     const first = !state.me;
     Object.assign(state, { link: "online", me: user, expires: Date.parse(session_expires_at), locked: false });
-    attempts = 0;
     warn();
     state.online = Object.fromEntries(online.map((id) => [id, true]));
     for (const id of Object.keys(state.chats)) if (!chats.some((chat) => chat.id === id)) forget(id);
@@ -148,8 +149,7 @@ function noteMember(id, user, inside) {
 }
 function merge(message, created = false) {
   const chat = state.chats[message.chat_id], room = state.rooms[message.chat_id];
-  const sent = state.outbox.find((one) => one.nonce === message.nonce && one.author_id === message.author_id);
-  if (sent) discard(sent);
+  state.outbox.filter((one) => one.nonce === message.nonce && one.author_id === message.author_id).forEach(discard);
   meet(message.chat_id, [message]);
   if (chat.last_message?.id === message.id && message.version > chat.last_message.version) chat.last_message = message;
   if (!room) return;
@@ -172,6 +172,7 @@ function begin() {
     kind === "draft" ? (state.drafts[id] = value) : state.outbox.push(value);
   }
   state.outbox.sort((a, b) => a.created_at.localeCompare(b.created_at));
+  window.socket.off("connect_error").on("connect_error", (error) => /handshake/.test(error) && renew(text.value));
   const wanted = pathChat() ?? (matchMedia("(min-width: 800px)").matches ? chats.value[0]?.id : null);
   if (wanted) open(wanted, { replace: true });
 }
@@ -182,7 +183,7 @@ async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   if (id && !next) return;
   const left = room.value?.id !== id ? room.value : null;
   if (left?.rows.length > PAGE) left.more = !!left.rows.splice(0, left.rows.length - PAGE);
-  Object.assign(state, { open: id, editing: null, active: null, spot: seq, following: !seq, skip: 0 });
+  Object.assign(state, { open: id, active: null, spot: seq, following: !seq, skip: 0 });
   if (push) history[replace ? "replaceState" : "pushState"](null, "", id ? `/chat/${id}` : "/");
   if (!id) return;
   state.drafts[id] ??= stored(`draft:${id}`) ?? { text: "", reply_to: null };
@@ -264,9 +265,9 @@ function typed() {
   send({ type: "typing", chat_id: state.open });
 }
 async function submit() {
-  const chat_id = state.open, body = text.value.trim(), { reply_to } = state.drafts[chat_id];
+  const chat_id = state.open, body = text.value.trim(), draft = state.drafts[chat_id], { reply_to, editing } = draft;
   if (!body) return;
-  if (state.editing) return (await change("PATCH", state.editing, "", { body })) && (state.editing = null);
+  if (editing) return (await change("PATCH", editing, "", { body })) && (draft.editing = null);
   const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(36)).join("-");
   const created_at = new Date().toISOString();
   const message = { chat_id, nonce, body, reply_to, author_id: state.me.id, created_at, state: "pending" };
@@ -368,8 +369,8 @@ watch(timeline, () => {
     markRead();
   });
 });
-watch(() => ({ ...state.drafts[state.open], id: state.open }), ({ id, text, reply_to }, before) => {
-  if (id && id === before.id) store(`draft:${id}`, (text || reply_to) && { text, reply_to });
+watch(() => [state.open, text.value, { ...state.drafts[state.open] }], ([id, , draft], [before]) => {
+  if (id && id === before) store(`draft:${id}`, (draft.text || draft.reply_to || draft.editing) && draft);
 });
 watch(() => panelShown.value && room.value && !room.value.members && state.open, (id) => id && loadMembers(id));
 watch(() => [unread.value, chat.value && title(chat.value), panelShown.value], ([count, shown, panel]) => {
@@ -383,7 +384,6 @@ for (const event of ["focus", "visibilitychange"]) addEventListener(event, markR
 addEventListener("popstate", () => open(pathChat(), { push: false }));
 setInterval(() => (warn(), socket && Date.now() - heard > SILENCE ? lost() : send({ type: "ping" })), SILENCE / 3);
 connect();
-
 const shared = {
   state, coarse, open, newest, scrolled, bindList, step, typed, submit, pump, discard, edit, react, signIn,
   theme, learn, focusComposer, text, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title,

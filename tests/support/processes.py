@@ -14,6 +14,17 @@ def free_port() -> int:
         return port
 
 
+async def accepts(port: int) -> bool:
+    """Whether something on the loopback address takes connections at a port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
 async def until(
     condition: Callable[[], Awaitable[bool]], *, within: float = 10.0, otherwise: Callable[[], str]
 ) -> None:
