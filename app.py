@@ -83,10 +83,11 @@ async def serve(settings: Settings) -> None:
             postgres = EmbeddedPostgres(settings.data)
             stack.push_async_callback(postgres.stop)
             database_url = await postgres.start()
-        await _migrate(database_url)
-        parley = Parley(settings, database_url)
-        stack.push_async_callback(parley.stop)
-        await parley.start()
+        with _start_errors(database_url):
+            await migrate(database_url)
+            parley = Parley(settings, database_url)
+            stack.push_async_callback(parley.stop)
+            await parley.start()
         server = Server(_configuration(create_app(parley), settings))
         for stop in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(stop, _stop, server, parley)
@@ -111,9 +112,15 @@ async def carry_out(command: Command, settings: Settings) -> None:
 
 
 async def _migrate(database_url: str) -> None:
+    with _start_errors(database_url):
+        await migrate(database_url)
+
+
+@contextmanager
+def _start_errors(database_url: str) -> Iterator[None]:
     try:
         with database_errors():
-            await migrate(database_url)
+            yield
     except Unavailable as error:
         url = make_url(database_url)
         where = f" at {url.host}:{url.port or 5432}" if url.host else ""

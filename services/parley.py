@@ -15,6 +15,7 @@ from services import chats, describe, events, frames, members, messages, observa
 from services.acting import refuse_ended
 from services.bus import Bus, LocalBus
 from services.cache import Cache, MemoryCache, cached
+from services.disk_room import DiskRoom
 from services.errors import ParleyError
 from services.events import Announcement, ReadMoved, Typed
 from services.hub import Hub, Seat
@@ -88,7 +89,14 @@ class Parley:
             timeout=settings.database_timeout,
             plan_cache_mode="force_generic_plan",
         )
-        self.sends = SendWriter(self._sending, settings, committed=self._announce_sent, read=self._read_message)
+        self._room = DiskRoom(settings.data, least=settings.min_free_bytes) if settings.database_url is None else None
+        self.sends = SendWriter(
+            self._sending,
+            settings,
+            admit=self._check_room,
+            committed=self._announce_sent,
+            read=self._read_message,
+        )
         self.readiness = Readiness(database_url)
         self.draining = False
         self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
@@ -106,7 +114,8 @@ class Parley:
         :raises NodeLockTaken: another node works on this database, and this one has no Redis to share with it.
         """
         await self._lock.acquire()
-        async with self.transaction() as tx:
+        # Whatever room the disk has: where the key is made already, nothing is written.
+        async with self._work() as tx:
             self.tokens = Tokens(await sessions.signing_key(tx))
         await self.passwords.start()
         if self._redis is not None:
@@ -144,8 +153,18 @@ class Parley:
         """Work in a transaction that is committed at the end; what it announces follows the commit.
 
         :raises NotAuthenticated: the session for which one works ended meanwhile.
-        :raises Unavailable: the database cannot be reached or does not answer in time.
+        :raises Unavailable: the database cannot be reached, does not answer in time or has no room.
         """
+        self._check_room()
+        async with self._work() as tx:
+            yield tx
+
+    def _check_room(self) -> None:
+        if self._room is not None:
+            self._room.check()
+
+    @asynccontextmanager
+    async def _work(self) -> AsyncIterator[Transaction]:
         with database_errors():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 await _connect(session)

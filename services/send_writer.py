@@ -65,6 +65,7 @@ class _Waiting:
 class SendWriter:
     """One node's writer of messages. What one person sends to one chat is written in the order of the calls.
 
+    :param admit: raises :class:`Unavailable` while nothing may be written.
     :param committed: called after each commit with the messages written, before their senders are answered.
     :param read: reads the message with an id as the person with the other id sees it.
     """
@@ -74,11 +75,13 @@ class SendWriter:
         engine: AsyncEngine,
         settings: Settings,
         *,
+        admit: Callable[[], None] = lambda: None,
         committed: Callable[[list[views.Message]], None],
         read: Callable[[UUID, UUID], Awaitable[views.Message]],
     ) -> None:
         self._engine = engine
         self._settings = settings
+        self._admit = admit
         self._committed = committed
         self._read = read
         self._waiting: deque[_Waiting] = deque()
@@ -118,10 +121,12 @@ class SendWriter:
         :param reply_to: a message of the same chat.
         :return: done once the message is durable; fails with a :class:`ParleyError` when the sender is not a member,
             the chat is closed, a field is outside its limits, or the database does not answer.
-        :raises ValidationFailed: the nonce is malformed. :raises Unavailable: too many wait already.
+        :raises ValidationFailed: the nonce is malformed. :raises Unavailable: too many wait already, or there is no
+            room.
         """
         if nonce is not None:
             clean_nonce(nonce)
+        self._admit()
         if self._pending >= self._settings.max_sends_waiting:
             raise Unavailable("Too many messages are waiting to be stored; try again.")
         waiting = _Waiting(

@@ -5,6 +5,7 @@ The cookie and the bearer token carry a random secret signed with the server's k
 
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 import models
 from services import describe, views
 from services.cache import Lease
-from services.errors import NotFound
+from services.errors import NotFound, Unavailable
 from services.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -104,9 +105,10 @@ async def authenticate(parley: "Parley", token: str | None) -> ActiveSession | N
     key = session_key(secret_hash)
     found = await parley.cache.get(key)
     if isinstance(found, Lease):
-        async with parley.transaction() as tx:
-            session = await _look_up(tx, secret_hash)
+        async with parley.snapshot() as tx:
+            session, seen_at = await _look_up(tx, secret_hash)
         if session is not None:
+            await _note_seen(parley, session, seen_at)
             await parley.cache.fill(key, found, msgpack.encode(session), ttl=KEPT)
     else:
         session = msgpack.decode(found, type=ActiveSession)
@@ -187,7 +189,7 @@ async def _end_where(tx: Transaction, *conditions: Any) -> bool:
     return bool(ended)
 
 
-async def _look_up(tx: Transaction, secret_hash: bytes) -> ActiveSession | None:
+async def _look_up(tx: Transaction, secret_hash: bytes) -> tuple[ActiveSession | None, datetime]:
     row = models.Session
     found = (
         await tx.session.execute(
@@ -197,14 +199,21 @@ async def _look_up(tx: Transaction, secret_hash: bytes) -> ActiveSession | None:
         )
     ).one_or_none()
     if found is None:
-        return None
+        return None, datetime.now(UTC)
     session, user = found
+    return ActiveSession(session.id, describe.own_user(user), session.expires_at), session.last_seen_at
+
+
+async def _note_seen(parley: "Parley", session: ActiveSession, seen_at: datetime) -> None:
     now = datetime.now(UTC)
-    if now - session.last_seen_at > SEEN_EVERY:
-        await tx.session.execute(
-            update(row)
-            .where(row.id == session.id)
-            .values(last_seen_at=now)
-            .execution_options(synchronize_session=False)
-        )
-    return ActiveSession(session.id, describe.own_user(user), session.expires_at)
+    if now - seen_at <= SEEN_EVERY:
+        return
+    row = models.Session
+    with suppress(Unavailable):  # whoever may read need not wait until the database can write
+        async with parley.transaction() as tx:
+            await tx.session.execute(
+                update(row)
+                .where(row.id == session.id)
+                .values(last_seen_at=now)
+                .execution_options(synchronize_session=False)
+            )

@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     database_pool: int = _setting("database connections of this node, besides three for sending", 12, ge=2, le=200)
     database_timeout: float = _setting("seconds that one database statement may take", 15.0, gt=0)
 
+    min_free_bytes: int = _setting(
+        "free bytes on the embedded database's disk below which nothing is written", 128 * 1024 * 1024, ge=0
+    )
+
     max_chat_members: int = _setting("members per chat", 5000, ge=2)
     max_message_length: int = _setting("longest message", 16_000, ge=1)
     max_title_length: int = _setting("longest chat title", 80, ge=1)

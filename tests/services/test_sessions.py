@@ -11,6 +11,7 @@ from services.parley import Parley
 from services.sessions import Tokens
 from tests.services.conftest import NewParley
 from tests.support.actor import Actor
+from tests.support.postgres_server import end_connections, execute
 
 
 async def open_session(actor: Actor) -> views.SignedIn:
@@ -59,6 +60,15 @@ class TestATokensSession:
         while datetime.now(UTC) < signed_in.session.expires_at:
             await sessions.authenticate(parley, signed_in.token)
         assert not await holds(parley, signed_in)
+
+    async def test_holds_though_the_database_only_reads(self, new_parley: NewParley) -> None:
+        parley = await new_parley()
+        signed_in = await open_session(await Actor.create(parley))
+        await change(parley, signed_in.session.id, last_seen_at=datetime.now(UTC) - timedelta(hours=1))
+        url = parley.engine.url.render_as_string(hide_password=False)
+        await execute(url, f'ALTER DATABASE "{parley.engine.url.database}" SET default_transaction_read_only = on')
+        await end_connections(url)
+        assert await holds(parley, signed_in)
 
     @pytest.mark.parametrize("token", [None, "", "x", "x.y", "a.b.c", "\x00", "ä" * 50, "x" * 100_000])
     async def test_is_not_opened_by_a_made_up_token(self, parley: Parley, token: str | None) -> None:

@@ -14,7 +14,7 @@ from services.parley import Parley
 from services.transaction import Transaction
 from tests.services.conftest import Connect, NewParley, settings_of
 from tests.support.actor import Actor
-from tests.support.postgres_server import execute
+from tests.support.postgres_server import end_connections, execute
 from tests.support.processes import free_port
 
 
@@ -135,12 +135,6 @@ async def test_when_all_connections_died_the_next_request_gets_a_new_one(new_par
     await asyncio.gather(*(ask(parley.snapshot) for _ in range(3)))
     await end_connections(parley.engine.url.render_as_string(hide_password=False))
     assert (await ann.say(chat_id, "as if nothing had happened")).seq == 2
-
-
-async def end_connections(url: str) -> None:
-    """End every connection to a database but one's own, and wait until they are gone."""
-    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    await execute(url, f"SELECT pg_terminate_backend(pid, 5000) {others}")
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,12 @@ async def execute(url: str, statement: str) -> None:
         await engine.dispose()
 
 
+async def end_connections(url: str) -> None:
+    """End every connection to a database but one's own, and wait until they are gone."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    await execute(url, f"SELECT pg_terminate_backend(pid, 5000) {others}")
+
+
 def _program(name: str) -> str:
     """The path of the newest of PostgreSQL's server programs, which Debian keeps out of PATH."""
     found = shutil.which(name)

@@ -21,12 +21,20 @@ STOPPED_WITHIN = 20.0
 class ParleyServer:
     """`app.py` on a free port of the loopback address, with rate limits off unless its settings say on."""
 
-    def __init__(self, data: Path, settings: dict[str, str], *, program: Sequence[str] = ("app.py",)) -> None:
+    def __init__(
+        self,
+        data: Path,
+        settings: dict[str, str],
+        *,
+        program: Sequence[str] = ("app.py",),
+        within: Sequence[str] = (),
+    ) -> None:
         """Only prepare it: `start` starts it.
 
         :param data: its data folder, made when missing.
         :param settings: environment variables, which win over what is set here.
         :param program: what Python is given to run, such as a profiler before `app.py`.
+        :param within: a command that becomes the one given to it, such as `unshare`.
         """
         self.data = data
         self.port = int(settings.get("PARLEY_PORT", free_port()))
@@ -38,7 +46,7 @@ class ParleyServer:
             "PARLEY_PORT": str(self.port),
             "PARLEY_LIMITS": "off",
         } | settings
-        self._program = program
+        self._command = [*within, sys.executable, *program]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,7 +71,7 @@ class ParleyServer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._program], cwd=ROOT, env=environment | self._settings, stdout=log, stderr=log
+                self._command, cwd=ROOT, env=environment | self._settings, stdout=log, stderr=log
             )
 
     async def stop(self, sent: signal.Signals = signal.SIGTERM) -> None:
