@@ -16,6 +16,7 @@ from websockets.http11 import Request
 
 EXTENSION = "parley.frames"
 
+RESTARTING = 1012
 NOT_UTF8 = 1007
 
 MOST_FRAGMENTS = 4096
@@ -23,6 +24,9 @@ MOST_FRAGMENTS = 4096
 
 CLOSE_PATIENCE = 5.0
 """Seconds that a client has to answer a close before its connection is cut."""
+
+RESTART_PATIENCE = 2.0
+"""The same when the server stops."""
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
@@ -107,8 +111,22 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self.transport.get_write_buffer_size() > self._most_unsent:
             self._exceeded()
 
-    def close_with(self, code: int, reason: str) -> None:
-        """Close with a code of the application's; the connection is cut when the client does not answer."""
+    def shutdown(self) -> None:
+        """End the connection because the server stops.
+
+        An open one takes what still comes until the client answers: closing a socket with unread data resets it (RFC
+        1122, 4.2.2.13), and the client would lose the word of the restart.
+        """
+        if self.handshake_complete and not self.close_sent:
+            self.close_with(RESTARTING, "restarting", patience=RESTART_PATIENCE)
+        else:
+            super().shutdown()
+
+    def close_with(self, code: int, reason: str, *, patience: float = CLOSE_PATIENCE) -> None:
+        """Close with a code of the application's; the connection is cut when the client does not answer.
+
+        :param patience: seconds that it has for that.
+        """
         if self.close_sent or self.disconnected or self.transport.is_closing():
             return
         self.flush()
@@ -123,7 +141,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(CLOSE_PATIENCE, self._abort)
+        self.close_timer = self.loop.call_later(patience, self._abort)
 
     def _abort(self) -> None:
         self.transport.abort()
