@@ -12,7 +12,7 @@ import pytest
 import socketio
 from socketio.exceptions import ConnectionError as PageRefused
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from websockets.exceptions import InvalidStatus
 
 from tests.conftest import NewPerson, StartServer
@@ -215,14 +215,25 @@ async def test_nothing_numbered_after_a_removal_reaches_the_removed_whoever_send
     assert overtaken, "nobody sent meanwhile"
 
 
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+
+
 @asynccontextmanager
-async def held(nodes: Nodes, chat_id: str) -> AsyncIterator[AsyncConnection]:
-    """Keep a chat locked, as a change of it does that takes long."""
+async def held(nodes: Nodes, chat_id: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Keep a chat locked, as a long change of it does; gives a function that tells whether someone waits."""
     engine = create_async_engine(nodes.settings["DATABASE_URL"])
+
+    async def somebody_waits() -> bool:
+        # In a transaction of its own: one transaction sees the same activity all the time.
+        async with engine.connect() as watching:
+            return bool(await watching.scalar(WAITING))
+
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT FROM chats WHERE id = '{chat_id}' FOR UPDATE"))
-            yield connection
+            yield somebody_waits
     finally:
         await engine.dispose()
 
@@ -232,17 +243,10 @@ async def test_what_a_session_had_begun_when_it_ended_does_not_happen(
 ) -> None:
     bob = await new_person(url=nodes.west.url)
     chat = await admin.group_chat(bob)
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
     async with Device.of(bob) as device, admin.socket() as own:
-        async with held(nodes, chat["id"]) as connection:
+        async with held(nodes, chat["id"]) as somebody_waits:
             posting = asyncio.create_task(bob.post(f"/chats/{chat['id']}/messages", body="By REST"))
-
-            async def waits() -> bool:
-                return bool(await connection.scalar(waiting))
-
-            await until(waits, within=10, otherwise=lambda: "it does not wait for the chat")
+            await until(somebody_waits, within=10, otherwise=lambda: "it does not wait for the chat")
             for number in range(3):
                 await device.socket.send("message.send", chat_id=chat["id"], nonce=f"n-{number}", body="By /ws")
             await device.socket.send("typing", chat_id=chat["id"])
