@@ -30,6 +30,7 @@ from services.redis_bus import RedisBus
 from services.redis_cache import RedisCache
 from services.redis_link import RedisLink
 from services.redis_rate_limits import RedisRateLimiter
+from services.send_statement import PLANNED_ONCE
 from services.send_writer import LANES_AT_ONCE, SendWriter
 from services.session_ends import SessionEnds
 from services.sessions import Tokens
@@ -82,12 +83,8 @@ class Parley:
         self.session_ends = SessionEnds(self.bus)
         self.notices = Notices(self.hub, self.bus)
         self.presence = Presence(self.hub, self.bus)
-        # Its one large statement is planned once: planning it anew would take longer than running it.
         self._sending = create_engine(
-            database_url,
-            pool_size=1 + LANES_AT_ONCE,
-            timeout=settings.database_timeout,
-            plan_cache_mode="force_generic_plan",
+            database_url, pool_size=1 + LANES_AT_ONCE, timeout=settings.database_timeout, **PLANNED_ONCE
         )
         self._room = DiskRoom(settings.data, least=settings.min_free_bytes) if settings.database_url is None else None
         self.sends = SendWriter(

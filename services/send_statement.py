@@ -61,6 +61,16 @@ class Outcome:
     seq: int | None
 
 
+PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Settings of PostgreSQL for connections that :func:`write`: planning the statement takes longer than running it, and
+each of its look-ups is one in an index, whatever the statistics said when it was planned."""
+
 _STATEMENT = """
 WITH asked AS MATERIALIZED (
     SELECT *
@@ -97,30 +107,34 @@ WITH asked AS MATERIALIZED (
         ON known.chat_id = asked.chat_id AND known.author_id = asked.author_id AND known.nonce = asked.nonce
     LEFT JOIN messages AS replied ON replied.id = asked.reply_to AND replied.chat_id = asked.chat_id
 ), numbered AS MATERIALIZED (
-    SELECT *, row_number() OVER (PARTITION BY chat_id ORDER BY place) AS number FROM judged WHERE verdict = 'sent'
+    SELECT
+        *,
+        seq + row_number() OVER together AS new_seq,
+        message_count + row_number() OVER together AS new_ordinal
+    FROM judged
+    WINDOW together AS (PARTITION BY chat_id, verdict ORDER BY place)
+), sent AS MATERIALIZED (
+    SELECT * FROM numbered WHERE verdict = 'sent'
 ), written AS (
     INSERT INTO messages (id, chat_id, seq, version, ordinal, author_id, nonce, body, html, reply_to, created_at)
-    SELECT
-        id, chat_id, seq + number, seq + number, message_count + number, author_id, nonce, body, html, reply_to, $8
-    FROM numbered
+    SELECT id, chat_id, new_seq, new_seq, new_ordinal, author_id, nonce, body, html, reply_to, $8 FROM sent
 ), counted AS (
     UPDATE chats AS chat
-    SET seq = chat.seq + taken.count, message_count = chat.message_count + taken.count
-    FROM (SELECT chat_id, count(*) FROM numbered GROUP BY chat_id) AS taken
-    WHERE chat.id = taken.chat_id
+    SET seq = newest.seq, message_count = newest.ordinal
+    FROM (SELECT chat_id, max(new_seq) AS seq, max(new_ordinal) AS ordinal FROM sent GROUP BY chat_id) AS newest
+    WHERE chat.id = newest.chat_id
 ), marked AS (
     UPDATE members AS member
     SET read_seq = own.seq, read_ordinal = own.ordinal
     FROM (
-        SELECT chat_id, author_id, max(seq + number) AS seq, max(message_count + number) AS ordinal
-        FROM numbered
+        SELECT chat_id, author_id, max(new_seq) AS seq, max(new_ordinal) AS ordinal
+        FROM sent
         GROUP BY chat_id, author_id
     ) AS own
     WHERE member.chat_id = own.chat_id AND member.user_id = own.author_id
 )
-SELECT judged.verdict, judged.known_id, numbered.seq + numbered.number AS seq
-FROM judged
-LEFT JOIN numbered USING (place)
+SELECT verdict, known_id, CASE WHEN verdict = 'sent' THEN new_seq END AS seq
+FROM numbered
 ORDER BY place
 """
 

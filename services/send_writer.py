@@ -26,7 +26,7 @@ from services.send_statement import Draft, Outcome, Verdict, wait_for_chat, writ
 from services.settings import Settings
 from services.texts import clean_body, clean_nonce
 
-LARGEST_GROUP = 500
+LARGEST_GROUP = 200
 """Messages that commit together at most."""
 
 LANES_AT_ONCE = 2
@@ -38,9 +38,7 @@ ATTEMPTS = 3
 STOPPING = 5.0
 """Seconds that the writer has to write what waits when it stops."""
 
-GROUPS = Histogram(
-    "parley_send_group_size", "Messages committed together", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
-)
+GROUPS = Histogram("parley_send_group_size", "Messages committed together", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
 COMMITTED = Histogram(
     "parley_send_commit_seconds",
     "From the acceptance of a message to its commit",
