@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from typing import TextIO
 
 import uvicorn
@@ -73,6 +74,7 @@ async def serve(settings: Settings) -> None:
     """Run Parley until SIGTERM or SIGINT.
 
     :raises StartError: something that Parley needs is not there.
+    :raises NodeLockTaken: another Parley works on the database, from the start or after this one was cut off from it.
     """
     listener = _listen(settings)
     async with AsyncExitStack() as stack:
@@ -91,7 +93,10 @@ async def serve(settings: Settings) -> None:
         server = Server(_configuration(create_app(parley), settings))
         for stop in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(stop, _stop, server, parley)
+        parley.on_displaced = partial(_stop, server, parley)
         await server.serve(sockets=[listener])
+        if parley.displaced:
+            raise NodeLockTaken
 
 
 async def carry_out(command: Command, settings: Settings) -> None:

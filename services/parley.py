@@ -20,7 +20,7 @@ from services.errors import ParleyError
 from services.events import Announcement, ReadMoved, Typed
 from services.hub import Hub, Seat
 from services.members import Audience
-from services.node_lock import NodeLock, NodeLockTaken
+from services.node_lock import ANSWER_SECONDS, NodeLock, NodeLockTaken
 from services.notices import Notices
 from services.passwords import Passwords
 from services.presence import Presence
@@ -96,7 +96,10 @@ class Parley:
         )
         self.readiness = Readiness(database_url)
         self.draining = False
-        self._lock = NodeLock(self.engine, alone=settings.redis_url is None)
+        self.displaced = False
+        self.on_displaced: Callable[[], None] = _nothing
+        lock_engine = create_engine(database_url, pool_size=1, timeout=ANSWER_SECONDS)
+        self._lock = NodeLock(lock_engine, alone=settings.redis_url is None)
         self._tasks: set[asyncio.Task[None]] = set()
         self.hub.on_joining = self.presence.joining
         self.hub.on_joined = self._meet
@@ -277,7 +280,10 @@ class Parley:
             try:
                 await self._lock.keep()
             except NodeLockTaken as error:
-                logger.error("%s", error)
+                # Two that do not hear each other would serve what the other one has outdated.
+                logger.critical("This node was cut off from the database and stops: %s", error)
+                self.displaced = True
+                self.on_displaced()
 
     async def _tidy(self) -> None:
         async with self.transaction() as tx:
@@ -357,6 +363,10 @@ class DatabaseReader:
 async def _connect(session: AsyncSession, **options: Any) -> None:
     with observation.POOL_WAITS.time():
         await session.connection(execution_options=options)
+
+
+def _nothing() -> None:
+    """Wait for somebody who wants to know."""
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:

@@ -35,8 +35,8 @@ LANES_AT_ONCE = 2
 ATTEMPTS = 3
 """How often a group is written whose nonces became known meanwhile."""
 
-STOPPING = 5.0
-"""Seconds that the writer has to write what waits when it stops."""
+STOPPING = 2.0
+"""Seconds that the writer has to write what waits when it stops, which is after requests had theirs to end."""
 
 GROUPS = Histogram("parley_send_group_size", "Messages committed together", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
 COMMITTED = Histogram(
@@ -182,13 +182,18 @@ class SendWriter:
             outcomes = await self._write(connection, [one.draft for one in group], created_at, patient=patient)
         except (DataError, IntegrityConstraintViolationError) as error:
             await self._write_apart(connection, group, error, patient=patient)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._fail(group)
+            await connection.drop(error)
             raise
         except Exception as error:
             logger.warning("%d messages could not be stored: %r", len(group), error)
-            await connection.drop()
+            await connection.drop(error)
             self._fail(group)
+            if isinstance(error, OSError | TimeoutError):
+                # The database cannot be reached: those behind would wait as long, one group after the other.
+                self._fail(self._waiting)
+                self._waiting.clear()
         else:
             self._settle(group, outcomes, created_at)
 
@@ -322,11 +327,14 @@ class _Connection:
             self._driver = (await self._pooled.get_raw_connection()).driver_connection
         return self._driver
 
-    async def drop(self) -> None:
-        """Throw the connection away: nobody knows what state it is in."""
+    async def drop(self, error: BaseException | None = None) -> None:
+        """Throw the connection away: nobody knows what state it is in.
+
+        :param error: why; after a timeout the engine does not trust its other connections either.
+        """
         pooled, self._pooled, self._driver = self._pooled, None, None
         if pooled is not None:
-            await pooled.invalidate()
+            await pooled.invalidate(error)
             await pooled.close()
 
     async def close(self) -> None:

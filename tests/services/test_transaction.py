@@ -121,8 +121,9 @@ async def test_a_database_that_does_not_answer_in_time_is_told_as_unavailable(ne
 
 async def test_when_all_connections_are_taken_one_is_told_so_in_time(new_parley: NewParley) -> None:
     parley = await new_parley(database_timeout=0.3, database_pool=2)
-    async with parley.transaction() as tx:
-        await tx.session.execute(select(func.now()))
+    async with parley.transaction() as one, parley.transaction() as another:
+        for tx in (one, another):
+            await tx.session.execute(select(func.now()))
         with pytest.raises(Unavailable):
             await ask(parley.transaction)
     await ask(parley.transaction)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -162,6 +163,20 @@ async def end_connections(url: str) -> None:
     """End every connection to a database but one's own, and wait until they are gone."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     await execute(url, f"SELECT pg_terminate_backend(pid, 5000) {others}")
+
+
+async def query(url: str, statement: str) -> Any:
+    """Return the first value that one statement finds.
+
+    :param url: the database to ask.
+    :param statement: the statement, trusted.
+    """
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            return await connection.scalar(text(statement))
+    finally:
+        await engine.dispose()
 
 
 def _program(name: str) -> str:
