@@ -23,7 +23,7 @@ async def test_an_embedded_postgres_that_is_killed_comes_back_by_itself_with_eve
     async with Crowd.gathered(parley.url) as crowd:
         for _ in range(2):
             await crowd.more(100)
-            os.kill(_postmaster(parley), signal.SIGKILL)
+            await parley.kill_postgres()
         await crowd.more(100)
         (await crowd.finish()).verify()
         assert crowd.close_codes == {}, "connections outlive the database"
@@ -82,17 +82,14 @@ async def test_health_says_not_ready_until_an_embedded_postgres_is_back(start_se
         async def answers(status: int) -> bool:
             return (await ada.request("GET", f"{parley.url}/health/ready")).status_code == status
 
-        os.kill(_postmaster(parley), signal.SIGKILL)
+        await parley.kill_postgres()
         await until(lambda: answers(503), otherwise=parley.output)
         await until(lambda: answers(200), otherwise=parley.output, within=30)
         assert (await ada.get("/me")).is_success
 
 
-def _postmaster(parley: ParleyServer) -> int:
-    return int((parley.data / "postgres/postmaster.pid").read_text().splitlines()[0])
-
-
 def _backend(parley: ParleyServer) -> int:
     """A process that serves one of the node's connections."""
-    processes = psutil.Process(_postmaster(parley)).children()
+    postmaster = (parley.data / "postgres/postmaster.pid").read_text().splitlines()[0]
+    processes = psutil.Process(int(postmaster)).children()
     return next(process.pid for process in processes if "parley parley" in " ".join(process.cmdline()))

@@ -26,8 +26,12 @@ DROPPED_WITHIN = 30.0
 class PostgresServer:
     """A PostgreSQL cluster of its own on a free port of the loopback address, with a password."""
 
-    def __init__(self) -> None:
-        """Only prepare it: `start` starts it."""
+    def __init__(self, *, durable: bool = False) -> None:
+        """Only prepare it: `start` starts it.
+
+        :param durable: have each commit on the disk before it is answered; otherwise it survives all but power cuts.
+        """
+        self._durable = durable
         self.port = free_port()
         self.url = f"postgresql+asyncpg://parley:{PASSWORD}@127.0.0.1:{self.port}/postgres"
         # PostgreSQL refuses to run as root, and its other user must be able to reach the folder.
@@ -43,7 +47,7 @@ class PostgresServer:
         if not self._data.exists():
             await self._make_cluster()
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
-        settings += ["fsync=off", "max_connections=200"]
+        settings += [f"fsync={'on' if self._durable else 'off'}", "max_connections=200"]
         command = [_program("postgres"), "-D", str(self._data)]
         command += [word for setting in settings for word in ("-c", setting)]
         with self._log.open("ab") as log:

@@ -233,16 +233,27 @@ class Crowd:
 
     @classmethod
     @asynccontextmanager
-    async def gathered(cls, *urls: str, people: int = 8, chats: int = 3, window: int = 2) -> AsyncIterator["Crowd"]:
-        """People with new accounts and chats, all of them members of all chats, who begin to send.
+    async def gathered(
+        cls, *urls: str, people: int = 8, chats: int = 3, members: int | None = None, window: int = 2
+    ) -> AsyncIterator["Crowd"]:
+        """People with new accounts and chats, who begin to send.
 
-        :param urls: the nodes. :param window: messages that each has on their way at once.
+        :param urls: the nodes. :param members: how many people each chat has, all of them if not given.
+        :param window: messages that each has on their way at once.
         """
         async with AsyncExitStack() as ends:
             persons = [await ends.enter_async_context(Person.registered(urls[0])) for _ in range(people)]
-            chat_ids = [(await _chat_of_all(persons, owner))["id"] for owner in persons[:chats]]
-            nodes = [urls[number % len(urls) :] + urls[: number % len(urls)] for number in range(people)]
-            senders = [Sender(one, own, chat_ids, window=window) for one, own in zip(persons, nodes, strict=True)]
+            circles = [_circle(persons, chat * people // chats, members or people) for chat in range(chats)]
+            chat_ids = [(await circle[0].group_chat(*circle[1:]))["id"] for circle in circles]
+            senders = [
+                Sender(
+                    person,
+                    urls[number % len(urls) :] + urls[: number % len(urls)],
+                    [chat_id for chat_id, circle in zip(chat_ids, circles, strict=True) if person in circle],
+                    window=window,
+                )
+                for number, person in enumerate(persons)
+            ]
             running = [asyncio.create_task(sender.run()) for sender in senders]
             try:
                 yield cls(senders, urls)
@@ -292,7 +303,7 @@ class Crowd:
             return not any(sender.unanswered for sender in self.senders)
 
         await until(answered, within=within, otherwise=lambda: f"unanswered: {self._unanswered()}; {self.tally}")
-        views = [await self._fetch(sender, url) for sender, url in zip(self.senders, self._urls, strict=False)]
+        views = [await self._fetch(url, reader) for reader, url in enumerate(self._urls)]
         histories = {chat_id: rows for chat_id, (rows, _) in views[0].items()}
         seqs = {chat_id: seq for chat_id, (_, seq) in views[0].items()}
 
@@ -310,12 +321,20 @@ class Crowd:
             heard=[run for _, heard in self._heard() for run in heard.runs],
         )
         findings.out_of_order += [f"{chat_id}: {fault}" for chat_id, heard in self._heard() for fault in heard.faults]
-        findings.altered += [f"nodes differ: {view}" for view in views[1:] if view != views[0]]
+        findings.altered += [f"at node {node} a chat differs" for node, view in enumerate(views) if view != views[0]]
         findings.lost += [fault for sender in self.senders for fault in sender.faults]
         return findings
 
-    async def _fetch(self, sender: Sender, url: str) -> dict[str, tuple[list[Stored], int]]:
-        return {chat_id: await fetch_history(sender.person, chat_id, url=url) for chat_id in sender.heard}
+    async def _fetch(self, url: str, reader: int) -> dict[str, tuple[list[Stored], int]]:
+        """Read every chat at a node, as one of its members."""
+        readers: dict[str, list[Person]] = {}
+        for sender in self.senders:
+            for chat_id in sender.heard:
+                readers.setdefault(chat_id, []).append(sender.person)
+        return {
+            chat_id: await fetch_history(persons[reader % len(persons)], chat_id, url=url)
+            for chat_id, persons in readers.items()
+        }
 
     def _heard(self) -> list[tuple[str, Heard]]:
         return [pair for sender in self.senders for pair in sender.heard.items()]
@@ -324,5 +343,6 @@ class Crowd:
         return sum(len(sender.unanswered) for sender in self.senders)
 
 
-async def _chat_of_all(persons: Sequence[Person], owner: Person) -> Frame:
-    return await owner.group_chat(*(person for person in persons if person is not owner))
+def _circle(persons: Sequence[Person], first: int, size: int) -> list[Person]:
+    """Take so many people from a round, beginning with one of them."""
+    return [persons[(first + number) % len(persons)] for number in range(size)]

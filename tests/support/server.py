@@ -114,6 +114,11 @@ class ParleyServer:
         assert self._process is not None, "not started"
         self._process.send_signal(signal.SIGCONT)
 
+    async def kill_postgres(self) -> None:
+        """Kill the postmaster of its embedded PostgreSQL, which it has to start again by itself."""
+        lines = (self.data / "postgres/postmaster.pid").read_text().splitlines()
+        os.kill(int(lines[0]), signal.SIGKILL)
+
     async def clean_up(self) -> None:
         """End whatever a test left running: `app.py`, and the embedded PostgreSQL of one that was killed."""
         if self._process is not None and self._process.poll() is None:

@@ -1,0 +1,1 @@
+"""The long run of the fault tests: `make soak`."""
