@@ -5,6 +5,7 @@ from playwright.async_api import expect
 from tests.conftest import NewPage, NewPerson, StartServer
 from tests.journeys.screen import Screen
 from tests.support.browser import Watch
+from tests.support.person import Person
 
 
 async def sign_in(screen: Screen, *, username: str, password: str) -> None:
@@ -70,6 +71,37 @@ async def test_another_person_who_signs_in_gets_a_page_of_their_own(
     await expect(screen.page.get_by_text("Nobody has written to you yet.")).to_be_visible()
     await expect(screen.chat("Only for Ada")).to_have_count(0)
     assert "unsent words" not in await screen.page.content()
+
+
+async def test_a_password_changed_in_one_window_locks_all_others(
+    new_person: NewPerson, new_page: NewPage, page_errors: Watch
+) -> None:
+    page_errors.expect("401")
+    ada = await new_person()
+    async with Person(ada.url, username=ada.username) as elsewhere:
+        await elsewhere.sign_in()
+        other = await Screen.of(new_page, elsewhere)
+    screen = await Screen.of(new_page, ada)
+    await expect(other.page.get_by_text("Nobody has written to you yet.")).to_be_visible()
+
+    await screen.choose("You and your settings", "Profile")
+    await screen.page.get_by_role("link", name="Change password").click()
+    current, new = screen.page.get_by_label("Current password"), screen.page.get_by_label("New password")
+    await expect(current).to_be_focused()
+    await expect(screen.page.locator("input[name=username]")).to_have_value(ada.username)
+    for field, kind in ((current, "current-password"), (new, "new-password")):
+        await expect(field).to_have_attribute("type", "password")
+        await expect(field).to_have_attribute("autocomplete", kind)
+    await current.fill(ada.password)
+    await new.fill("another password")
+    await screen.page.get_by_role("button", name="Change password").click()
+    await expect(screen.page.get_by_text("Your password is changed.")).to_be_visible()
+    await screen.page.get_by_role("link", name="Back to the chats").last.click()
+    await expect(screen.page.get_by_text("Nobody has written to you yet.")).to_be_visible()
+
+    await expect(other.page.get_by_role("heading", name="Your session has ended")).to_be_visible()
+    await sign_in(other, username=ada.username, password="another password")
+    await expect(other.page.get_by_role("heading", name="Your session has ended")).to_be_hidden()
 
 
 async def test_the_page_says_before_its_session_ends(

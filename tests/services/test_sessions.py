@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -11,7 +12,13 @@ from services.parley import Parley
 from services.sessions import Tokens
 from tests.services.conftest import NewParley
 from tests.support.actor import Actor
+from tests.support.eventually import eventually
 from tests.support.postgres_server import end_connections, execute
+from tests.support.processes import free_port, until
+from tests.support.redis_server import RedisServer
+
+LEEWAY = 0.5
+"""Seconds that a busy machine may take on top of what is promised."""
 
 
 async def open_session(actor: Actor) -> views.SignedIn:
@@ -157,6 +164,31 @@ class TestEndingSessions:
         async with parley.snapshot() as tx:
             assert await tx.session.get(models.Session, old.session.id) is None
             assert await tx.session.get(models.Session, new.session.id) is not None
+
+
+class TestANodeThatIsCutOffFromRedis:
+    async def test_ends_sessions_on_the_others_within_a_second(
+        self, new_parley: NewParley, redis: RedisServer
+    ) -> None:
+        node = await new_parley(REDIS_URL=redis.url)
+        nowhere = f"redis://127.0.0.1:{free_port()}/0"
+        cut_off = await new_parley(database_url=node.settings.database_url, REDIS_URL=nowhere)
+        actor = await Actor.create(cut_off)
+        watched, cached = await open_session(actor), await open_session(actor)
+        told: list[float] = []
+        node.session_ends.watch(watched.session.id, watched.session.expires_at, lambda: told.append(time.monotonic()))
+        assert await holds(node, cached)
+        began = time.monotonic()
+        async with cut_off.transaction() as tx:
+            await sessions.end_all(tx, user_id=actor.id)
+
+        async def over() -> bool:
+            return not await holds(node, cached)
+
+        await until(over, within=1 + LEEWAY, otherwise=lambda: "the cached session still holds")
+        assert time.monotonic() - began < 1 + LEEWAY
+        await eventually(lambda: told)
+        assert told[0] - began < 1 + LEEWAY
 
 
 class TestTheListOfSessions:
