@@ -77,7 +77,7 @@ def guided(options: argparse.Namespace, attempt: Callable[[bytes], None]) -> Non
 
 def plain(options: argparse.Namespace, attempt: Callable[[bytes], None]) -> None:
     """Make the cases by chance."""
-    chance = random.Random(options.seed)
+    chance = random.Random(options.seed or None)
     known = seeds(options.target)
     tokens = [token.encode() for token in TOKENS[options.target]]
     until, runs = time.monotonic() + options.seconds, 0
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("target", choices=sorted(SEEDS))
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--runs", type=int, default=2**31 - 1, help="cases, if that comes first")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="the same cases for the same seed; 0: any")
     parser.add_argument("--folder", type=Path, required=True, help="where the corpus and what fails is written")
     parser.add_argument("--database", default="", help="URL of an empty database, for frames")
     parser.add_argument("--plain", action="store_true", help="do without atheris")

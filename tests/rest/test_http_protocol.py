@@ -64,7 +64,7 @@ async def test_an_endless_head_is_cut_off_and_takes_no_memory(
 ) -> None:
     process = psutil.Process(server.pid)
     before = process.memory_info().rss
-    received = await exchanged(server.url, head + endless * 320)
+    received = await exchanged(server.url, head + endless * 160)
     assert set(statuses(received)) <= {400, 422, 431}
     assert process.memory_info().rss < before + 32 * MIB
 
