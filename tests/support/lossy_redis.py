@@ -1,4 +1,4 @@
-"""A way to a real Redis on which messages of the bus get lost, as they may at a break of a connection."""
+"""A way to a real Redis on which messages get lost, as they may at a break of a connection, or get stuck."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,7 @@ MESSAGE = b"*3\r\n$7\r\nmessage\r\n"
 
 
 class LossyRedis:
-    """A TCP proxy before a Redis. One node uses it, and does not hear what is published while it loses things.
+    """A TCP proxy before a Redis, for one node.
 
     :param port: where Redis is, on the loopback address.
     """
@@ -21,6 +21,8 @@ class LossyRedis:
         self.lost = 0
         self._port = port
         self._losing: tuple[bytes, ...] = ()
+        self._open = asyncio.Event()
+        self._open.set()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -38,24 +40,53 @@ class LossyRedis:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    @property
+    def losing(self) -> bool:
+        """Whether anything gets lost now."""
+        return bool(self._losing)
+
     def lose(self, *topics: str) -> None:
-        """Lose from now on what is published under these topics, and nothing else."""
+        """Let the node not hear from now on what is published under these topics, and nothing else."""
         self._losing = tuple(f"\r\n{CHANNEL}{topic}\r\n".encode() for topic in topics)
+
+    def hang(self) -> None:
+        """Let nothing that the node sends reach Redis any more, while its connections stay open."""
+        self._open.clear()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
         try:
-            redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._port)
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                async with asyncio.TaskGroup() as ways:
-                    ways.create_task(_pass_on(reader, redis_writer))
-                    ways.create_task(self._sift(redis_reader, writer))
-            redis_writer.close()
-            writer.close()
+            with suppress(OSError):
+                redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._port)
+                await self._serve(redis_reader, redis_writer, reader, writer)
         finally:
+            writer.close()
             self._connections.discard(task)
+
+    async def _serve(
+        self,
+        redis_reader: asyncio.StreamReader,
+        redis_writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        there = asyncio.create_task(self._pass_on(reader, redis_writer))
+        back = asyncio.create_task(self._sift(redis_reader, writer))
+        try:
+            await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            there.cancel()
+            back.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+            redis_writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._open.wait()
+            writer.write(data)
+            await writer.drain()
 
     async def _sift(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -65,13 +96,6 @@ class LossyRedis:
             else:
                 writer.write(value)
                 await writer.drain()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    raise asyncio.IncompleteReadError(b"", None)
 
 
 async def _read_value(reader: asyncio.StreamReader) -> bytes:

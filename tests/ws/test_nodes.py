@@ -2,12 +2,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.conftest import NewPerson, StartServer
 from tests.support.eventually import eventually
+from tests.support.lossy_redis import LossyRedis
 from tests.support.person import Person
 from tests.support.processes import until
 from tests.support.socket import Socket
@@ -16,6 +18,8 @@ from tests.ws.helpers import hears, own_chat, told
 
 SOON = 1.0
 THROTTLE = 2.0
+UNHEARD = 2.0 + 2.0
+"""Seconds in which a node finds what it was not told of, and some for a busy machine."""
 
 # A person on the first node, the same person on the second, and another person on the second.
 Trio = tuple[Person, Person, Person]
@@ -224,6 +228,38 @@ async def test_a_node_that_stands_still_takes_its_presence_with_it_until_it_goes
         # As an event that Redis kept for it, or from the database.
         heard = {"chat_id": chat["id"], "seq": message["seq"]}
         await eventually(lambda: any(heard.items() <= frame.items() for frame in other.waiting))
+
+
+async def test_what_a_node_committed_and_told_nobody_before_it_was_killed_is_heard_within_two_seconds(
+    nodes: Nodes, start_server: StartServer, new_person: NewPerson
+) -> None:
+    way = LossyRedis(nodes.redis.port)
+    await way.start()
+    try:
+        dying = await start_server(**nodes.settings | {"REDIS_URL": way.url})
+        alice, bob = await new_person(url=dying.url), await new_person(url=nodes.west.url)
+        old, new = await alice.group_chat(bob), await alice.group_chat()
+        async with bob.socket() as listening:
+            way.hang()
+            done = [
+                asyncio.create_task(alice.say(old["id"], "My last words")),
+                asyncio.create_task(alice.post(f"/chats/{new['id']}/members", user_id=bob.id)),
+            ]
+            await until(lambda: are_committed(bob, old, new), otherwise=dying.output)
+            await dying.kill()
+            page = await listening.expect("sync", within=UNHEARD, chat_id=old["id"])
+            assert [message["body"] for message in page["messages"]] == ["My last words"]
+            assert (await listening.expect("chat.added", within=UNHEARD))["chat"]["id"] == new["id"]
+            await listening.nothing("message.created")
+            await asyncio.gather(*done, return_exceptions=True)
+    finally:
+        await way.stop()
+
+
+async def are_committed(person: Person, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether the chat that one was in has moved on, and one is in the other."""
+    numbers = {chat["id"]: chat["seq"] for chat in (await person.get("/chats")).json()["chats"]}
+    return numbers[old["id"]] > old["seq"] and new["id"] in numbers
 
 
 def acknowledged(socket: Socket) -> set[str]:
