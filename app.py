@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from typing import TextIO
+from typing import Any, TextIO
 
 import uvicorn
 import uvloop
 from sqlalchemy import make_url
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from migrations.run import migrate, versions
 from pages.body_limit import BodyLimit
@@ -25,6 +26,8 @@ from pages.endpoints.socket import SocketEndpoint, SocketFirst
 from pages.headers import SecurityHeaders
 from pages.mount import mount_pages
 from pages.origin import OriginCheck
+from pages.request_log import RequestLog
+from services import logs
 from services.backup import BackupError, back_up, restore
 from services.command_line import Command, read_command
 from services.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
@@ -43,6 +46,9 @@ INTERRUPTED = 130
 """The exit code of a command that Ctrl-C or SIGTERM gave up, as shells have it."""
 
 
+logger = logging.getLogger("parley")
+
+
 class StartError(Exception):
     """Parley cannot start; the message says what to change."""
 
@@ -59,15 +65,19 @@ class Server(uvicorn.Server):
         """Begin to listen, then print the address."""
         await super().startup(sockets)
         host, port = (sockets or [])[0].getsockname()[:2]
-        _say(f"Parley is ready at http://{_shown(host)}:{port}")
+        _tell(f"Parley is ready at http://{_shown(host)}:{port}")
 
 
 def create_app(parley: Parley) -> ASGIApp:
     """Put the doors for programs and the pages together, behind what guards them all."""
     app = create_api(parley)
     mount_pages(app, parley)
-    limited = BodyLimit(app, parley.settings.max_request_bytes)
-    return SecurityHeaders(OriginCheck(SocketFirst(SocketEndpoint(parley), limited), parley))
+    settings = parley.settings
+    limited = BodyLimit(app, settings.max_request_bytes)
+    guarded: Any = SecurityHeaders(OriginCheck(SocketFirst(SocketEndpoint(parley), limited), parley))
+    if settings.trusted_proxies:
+        guarded = ProxyHeadersMiddleware(guarded, trusted_hosts=[str(proxy) for proxy in settings.trusted_proxies])
+    return RequestLog(guarded, settings)
 
 
 async def serve(settings: Settings) -> None:
@@ -76,6 +86,7 @@ async def serve(settings: Settings) -> None:
     :raises StartError: something that Parley needs is not there.
     :raises NodeLockTaken: another Parley works on the database, from the start or after this one was cut off from it.
     """
+    asyncio.get_running_loop().set_exception_handler(logs.log_fault)
     listener = _listen(settings)
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
@@ -145,8 +156,8 @@ def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         ws=FrameProtocol,
         ws_max_size=4 * settings.max_frame_bytes,
         ws_per_message_deflate=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=",".join(map(str, settings.trusted_proxies)),
+        interface="asgi3",
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         log_level="warning",
@@ -187,22 +198,34 @@ def _say(line: str, where: TextIO = sys.stdout) -> None:
     where.flush()
 
 
+def _tell(line: str, *, failed: bool = False) -> None:
+    """Say something to whoever started Parley, in the log where that is for machines."""
+    if logs.for_machines():
+        logger.log(logging.ERROR if failed else logging.INFO, "%s", line)
+    else:
+        _say(line, sys.stderr if failed else sys.stdout)
+
+
 def main() -> int:
     """Read the command and the settings and do what is asked.
 
-    :return: the exit code: 0 when it was done, 2 when Parley could not start or do it, 130 when it was interrupted.
+    :return: the exit code: 0 when it was done, 2 when Parley could not start or do it, 1 when it failed, 130 when it
+        was interrupted.
     """
     command = read_command()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_environment()
+        logs.configure(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings) if command.name == "run" else carry_out(command, settings))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except (SettingsError, StartError, BackupError, EmbeddedPostgresError, NodeLockTaken) as error:
-        _say(f"parley: {error}", sys.stderr)
+        _tell(f"parley: {error}", failed=True)
         return 2
+    except Exception:
+        logger.critical("Parley failed", exc_info=True)
+        return 1
     return 0
 
 

@@ -31,6 +31,7 @@ def create_engine(url: str, *, pool_size: int, timeout: float, **server_settings
         max_overflow=0,
         pool_timeout=min(timeout, WAIT_SECONDS),
         pool_pre_ping=False,
+        hide_parameters=True,  # errors would quote what people wrote
         connect_args={
             "command_timeout": timeout + NETWORK_SECONDS,
             "timeout": min(timeout, WAIT_SECONDS),

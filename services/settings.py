@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     registration: Literal["open", "invite", "closed"] = _setting("who may sign up: open, invite or closed", "open")
     limits: Literal["on", "off"] = _setting("off: no rate limits and no connection caps, for load tests", "on")
 
+    log_format: Literal["text", "json"] = _setting("text for people, or json for machines", "text")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "what is logged at least: debug, info, warning or error", "info"
+    )
+    access_log: Literal["on", "off"] = _setting("on: log every request", "off")
+
     session_hours: float = _setting("hours from sign-in to the end of a session", 7.0, gt=0, le=24 * 365)
     database_pool: int = _setting(
         "database connections of this node, besides five for sending and for its own watch", 12, ge=2, le=200

@@ -1,5 +1,8 @@
 """A database transaction together with what is made known once it is committed."""
 
+import logging
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -17,6 +20,11 @@ WRONG_STATEMENT = frozenset({"0A", "21", "22", "23", "42", "44"})
 
 All others blame the database: it starts, stops, recovers, only reads, has no room, or cannot be reached.
 """
+
+TOLD_EVERY = 10.0
+"""Seconds between two lines of the log that say why the database cannot be used."""
+
+logger = logging.getLogger("parley.database")
 
 
 class Transaction:
@@ -60,6 +68,25 @@ def database_errors() -> Iterator[None]:
         # asyncpg gives such a state too to values that it cannot encode and never sends.
         if str(getattr(error.orig, "sqlstate", None))[:2] in WRONG_STATEMENT:
             raise
+        OUTAGE.note(error)
         raise Unavailable from error
     except (PoolTimeoutError, OSError, TimeoutError) as error:
+        OUTAGE.note(error)
         raise Unavailable from error
+
+
+class Outage:
+    """Says why the database cannot be used, once in a while, since every request finds out again."""
+
+    def __init__(self) -> None:
+        self._told_at = -math.inf
+
+    def note(self, error: Exception) -> None:
+        """Log an error unless another was logged just now."""
+        now = time.monotonic()
+        if now - self._told_at > TOLD_EVERY:
+            self._told_at = now
+            logger.warning("the database cannot be used: %s", error)
+
+
+OUTAGE = Outage()

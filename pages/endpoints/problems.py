@@ -1,6 +1,5 @@
 """Refusals as problem documents (RFC 9457)."""
 
-import logging
 import math
 from typing import Any
 
@@ -14,13 +13,12 @@ from starlette.responses import Response
 
 from services import errors
 from services.errors import ParleyError
+from services.logs import REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
 
 BAD_REQUEST = 400
-
-logger = logging.getLogger("parley.rest")
 
 
 class Problem(BaseModel):
@@ -86,6 +84,11 @@ def of_error(error: ParleyError) -> Response:
     return problem(error.code, error.status, error.detail, field=error.field, retry_after=error.retry_after)
 
 
+def failure() -> Response:
+    """Answer for what nobody expected, with the id by which the operator finds it in the log."""
+    return problem("unavailable", 500, f"Something went wrong on the server (request {REQUEST_ID.get()}).")
+
+
 def install(app: FastAPI) -> None:
     """Have every error that leaves the application be a problem document, without a traceback."""
 
@@ -117,9 +120,8 @@ def install(app: FastAPI) -> None:
         return Response(status_code=BAD_REQUEST)  # nobody is there any more to read it
 
     @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        logger.error("a request failed", exc_info=error)
-        return problem("unavailable", 500, "Something went wrong on the server.")
+    async def failed(_: Request, _error: Exception) -> Response:
+        return failure()  # the exception goes on to where it is logged
 
 
 def _says_json(request: Request) -> bool:

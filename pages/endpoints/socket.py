@@ -26,6 +26,7 @@ from services.errors import (
 )
 from services.frames import MessageSend, Request
 from services.hub import Seat
+from services.logs import REQUEST_ID
 from services.parley import Parley
 from services.rate_limits import REFUSED, Bucket, Rate
 from services.send_writer import Sent
@@ -238,7 +239,8 @@ class SocketClient:
             self.send(frames.encode(frames.Error.of(error, request.id)))
         except Exception:
             logger.exception("a %s frame failed", type(request).__name__)
-            self.send(frames.encode(frames.Error.of(Unavailable(), request.id)))
+            failure = Unavailable(f"Something went wrong on the server (request {REQUEST_ID.get()}).")
+            self.send(frames.encode(frames.Error.of(failure, request.id)))
         finally:
             self._slots.release()
 
@@ -256,6 +258,7 @@ def _concerned(request: Request) -> Collection[UUID | None]:
 async def refuse(send: Send, error: ParleyError) -> None:
     """Answer a handshake with a problem document instead (ASGI extension ``websocket.http.response``)."""
     response = problems.of_error(error)
+    response.headers["X-Request-Id"] = REQUEST_ID.get()
     await send(
         {
             "type": "websocket.http.response.start",

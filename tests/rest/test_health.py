@@ -66,7 +66,7 @@ async def test_what_happens_is_counted(start_server: StartServer) -> None:
         assert during["parley_sign_ins_failed_total"] == 1
         assert during['parley_cache_hits_total{kind="session"}'] > 0
         assert during["parley_database_pool_size"] == 7
-        assert 1 <= during["parley_database_pool_in_use"] <= 7, "the node's lock has one for itself"
+        assert 0 <= during["parley_database_pool_in_use"] <= 7
         assert during["parley_database_pool_wait_seconds_count"] > 10
         assert not [name for name in during if name.endswith("_created")]
 
