@@ -188,15 +188,19 @@ def doing(deed: str, where: str, *, other: int = 0) -> Do:
     return Do(Step(deed, actor=0, other=other, pick=0, private=False), where)
 
 
+THERE = [Move("connect", 1, "west"), Move("catch up", 1, "west")]
+ALONE = [Move("disconnect", 2, "west"), *THERE]
+
+
 @BOUNDED
 @given(plan=PLANS)
-@example(plan=[Move("connect", 1, "west"), doing("send", "dying")])
-@example(plan=[Move("connect", 1, "west"), doing("remove", "dying", other=1)])
-@example(plan=[Move("connect", 1, "west"), doing("remove", "dying", other=1), doing("add", "dying", other=1)])
-@example(plan=[doing("remove", "east", other=1), Move("connect", 1, "west"), Move("disconnect", 2, "west"),
-               doing("add", "dying", other=1)])  # fmt: skip
-@example(plan=[Move("connect", 1, "west"), Lose("west", True), doing("send", "east"), Lose("west", False),
-               doing("send", "east"), doing("remove", "east", other=1), doing("send", "east")])  # fmt: skip
+@example(plan=[*THERE, doing("send", "dying")])
+@example(plan=[*THERE, doing("remove", "dying", other=1)])
+@example(plan=[*THERE, doing("remove", "dying", other=1), doing("add", "dying", other=1)])
+@example(plan=[doing("remove", "east", other=1), *ALONE, doing("add", "dying", other=1)])
+@example(plan=[*THERE, Lose("west", True), doing("send", "east"), Lose("west", False), doing("send", "east"),
+               doing("remove", "east", other=1), doing("send", "east")])  # fmt: skip
+@example(plan=[Move("connect", 1, "west"), doing("send", "west"), doing("send", "east"), doing("edit", "west")])
 async def test_every_client_ends_with_what_a_fresh_fetch_says(site: Site, plan: list[Do | Move | Lose]) -> None:
     crowd = await Crowd.create(site)
     try:
