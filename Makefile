@@ -12,7 +12,7 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --
 
 # What these test does not ask which database it is; the others run on both.
 SAME_WHEN_SERVED := bus bus_frames cache embedded_postgres markdown ordering passwords peers rate_limits redis_cache \
-	postgres_upgrade redis_link settings texts
+	postgres_upgrade redis_link settings texts two_nodes
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

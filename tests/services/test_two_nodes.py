@@ -27,7 +27,7 @@ from tests.support.redis_server import RedisServer
 
 PEOPLE = 3
 WHERE = st.sampled_from(["east", "west"])
-BOUNDED = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)
