@@ -98,6 +98,15 @@ class World:
             "body": "Some *text*",
             "title": "Title",
             "kind": "group",
+            "q": "hello",
+            "username": f"new-{uuid4().hex[:8]}",
+            "password": PASSWORD,
+            "display_name": "Name",
+            "invite": invite["code"],
+            "nonce": uuid4().hex,
+            "seq": 1,
+            "expires_in": 60,
+            "uses": 2,
         }
 
     def _renew_guest(self) -> None:
