@@ -24,6 +24,7 @@ from pages.live.element import Live
 from pages.live.members import MemberPanel
 from pages.live.notices import Notices
 from services import messages, views
+from services.errors import ValidationFailed
 from services.parley import Parley
 
 KEPT = 60.0
@@ -87,12 +88,12 @@ class ChatPage:
     @tells_refusals
     async def _remove_member(self, event: GenericEventArguments) -> None:
         await group.remove_member(
-            self._parley, self._visit, _uuid(event.args["chat_id"]), _uuid(event.args["user_id"])
+            self._parley, self._visit, _uuid(event.args, "chat_id"), _uuid(event.args, "user_id")
         )
 
     @tells_refusals
     async def _delete_message(self, event: GenericEventArguments) -> None:
-        chat_id, message_id = _uuid(event.args["chat_id"]), _uuid(event.args["message_id"])
+        chat_id, message_id = _uuid(event.args, "chat_id"), _uuid(event.args, "message_id")
         about = "Its text is erased for everyone, and cannot be brought back."
         if await confirmed("Delete this message?", about=about, action="Delete"):
             async with self._parley.transaction() as tx:
@@ -112,8 +113,16 @@ class ChatPage:
         show_profile(self._parley, self._visit, scheme=self._scheme, renamed=renamed, dressed=dressed)
 
 
-def _uuid(sent: Any) -> UUID:
-    return UUID(str(sent))
+def _uuid(sent: Any, name: str = "") -> UUID:
+    """Read an id out of an event, which may have come from anything that has a page's socket.
+
+    :param name: under which it was sent, if it was not sent alone.
+    :raises ValidationFailed: it is none.
+    """
+    try:
+        return UUID(str(sent[name] if name else sent))
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValidationFailed(name or "id", "must be a UUID") from None
 
 
 def register(frame: Frame) -> None:

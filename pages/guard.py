@@ -148,16 +148,20 @@ class Guard:
         return connect
 
     def _guard_handshake(self, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def handshake(sid: str, data: object) -> Any:
+        async def handshake(sid: str, data: object = None) -> Any:
             client_id = data.get("client_id") if isinstance(data, dict) else None
             if not isinstance(client_id, str) or not await self._may_connect(client_id, core.sio.get_environ(sid)):
                 return False
-            return await handle(sid, data)
+            try:
+                return await handle(sid, data)
+            except (KeyError, TypeError, ValueError):
+                logger.debug("Malformed handshake from a page", exc_info=True)
+                return False
 
         return handshake
 
     def _guard_event(self, handle: Callable[..., Any]) -> Callable[..., None]:
-        def event(sid: str, message: object) -> None:
+        def event(sid: str, message: object = None) -> None:
             if not isinstance(message, dict):
                 return
             holds = self._may_act(sid, message.get("client_id"))

@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -6,6 +7,7 @@ from socketio.exceptions import ConnectionError as Refused
 
 from tests.conftest import NewPerson
 from tests.support.open_page import OpenPage, updates
+from tests.support.server import ParleyServer
 
 
 async def test_only_ones_own_session_connects_to_ones_page(new_person: NewPerson) -> None:
@@ -70,3 +72,26 @@ async def test_a_page_goes_on_in_a_new_session_of_the_same_person_only(new_perso
         await socket.emit("event", page.new_chat)
         async with asyncio.timeout(5):
             await changes.get()
+
+
+async def test_malformed_events_of_a_page_leave_no_traceback_and_it_takes_others_afterwards(
+    server: ParleyServer, new_person: NewPerson
+) -> None:
+    ada = await new_person()
+    await ada.group_chat()
+    page = await OpenPage.of(ada)
+    before = len(server.output())
+    malformed: tuple[Any, ...] = ([], None, 7, "x", [None], ["x"], [{"chat_id": "x"}], {"chat_id": 1}, [[[[]]]])
+    async with page.connected(ada.cookie) as socket:
+        for _, event in page.events:
+            for args in malformed:
+                await socket.emit("event", {**event, "args": args})
+        messages: tuple[Any, ...] = ({}, [1], None, "x", page.new_chat | {"id": [], "listener_id": {}})
+        for message in messages:
+            for kind in ("event", "javascript_response", "ack", "log", "handshake", "nonsense"):
+                await socket.emit(kind, message)
+        changes = updates(socket)
+        await socket.emit("event", page.new_chat)
+        async with asyncio.timeout(20):
+            await changes.get()
+    assert "Traceback" not in server.output()[before:]

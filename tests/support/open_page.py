@@ -24,12 +24,15 @@ class OpenPage:
         for reference, char in (("&#36;", "$"), ("&#96;", "`"), ("&gt;", ">"), ("&lt;", "<"), ("&amp;", "&")):
             escaped = escaped.replace(reference, char)
         elements = json.loads(escaped)
-        self.new_chat = next(
-            {"id": int(id_), "client_id": self.client_id, "listener_id": event["listener_id"], "args": []}
+        self.events = [
+            (
+                event["type"],
+                {"id": int(id_), "client_id": self.client_id, "listener_id": event["listener_id"], "args": []},
+            )
             for id_, element in elements.items()
             for event in element.get("events", [])
-            if event["type"] == "newChat"
-        )
+        ]
+        self.new_chat = dict(self.events)["newChat"]
 
     @classmethod
     async def of(cls, person: Person) -> Self:
