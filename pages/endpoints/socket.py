@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -77,17 +77,13 @@ class SocketEndpoint:
         """Check who asks, then serve the connection until it ends."""
         await receive()
         try:
-            token = token_of(HTTPConnection(scope))
-            session = await self._admit(token)
+            session = await self._admit(token_of(HTTPConnection(scope)))
         except ParleyError as error:
             await refuse(send, error)
             return
         await send({"type": "websocket.accept"})
         client = SocketClient(self._parley, session, scope["extensions"][EXTENSION]["writer"])
-        await client.serve(receive, still_signed_in=partial(self._is_signed_in, token))
-
-    async def _is_signed_in(self, token: str | None) -> bool:
-        return await sessions.authenticate(self._parley, token) is not None
+        await client.serve(receive)
 
     async def _admit(self, token: str | None) -> ActiveSession:
         if self._parley.draining:
@@ -126,11 +122,8 @@ class SocketClient:
         """Queue encoded frames that others get too."""
         self._writer.write_texts(encoded)
 
-    async def serve(self, receive: Receive, *, still_signed_in: Callable[[], Awaitable[bool]]) -> None:
-        """Give the connection its seat and answer its requests until it ends.
-
-        :param still_signed_in: asked once the end of the session is watched for, since it may have come before.
-        """
+    async def serve(self, receive: Receive) -> None:
+        """Give the connection its seat and answer its requests until it ends."""
         seat = Seat(self, user_id=self._actor, expires_at=self._session.expires_at)
         end = self._parley.session_ends.watch(
             self._session.id, self._session.expires_at, lambda: self._close(SIGNED_OUT, "signed out")
@@ -138,8 +131,6 @@ class SocketClient:
         try:
             # The seat is taken without waiting for anything after the check of how many there are.
             await self._parley.join(seat)
-            if not await still_signed_in():
-                self._close(SIGNED_OUT, "signed out")
             await self._read(receive)
         except ParleyError as error:
             self.send(frames.encode(frames.Error.of(error)))

