@@ -29,6 +29,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Set up as the server does."""
         super().__init__(*args, **kwargs)
         self._outside_body = 0
+        self._begun = False
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -57,6 +58,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the rest of the head."""
         super().on_message_begin()
+        self._begun = True
         self._wait(self.head_patience)
 
     def on_headers_complete(self) -> None:
@@ -85,6 +87,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         if self.flow.read_paused:
             self._wait(self.body_patience)  # it is we who do not read
+        elif not self._begun:
+            # Browsers connect in advance, and would take an answer for that to the request which they send later.
+            self.transport.close()
         else:
             self._refuse(TOO_SLOW)
 

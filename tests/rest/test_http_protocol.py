@@ -128,7 +128,7 @@ async def impatient() -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("sent", "answer"),
     [
-        (b"", [408]),
+        (b"", []),
         (b"GET /", [408]),
         (b"GET / HTTP/1.1\r\nHost: x\r\n", [408]),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na", [408]),
