@@ -32,7 +32,7 @@ from models.engine import create_engine
 from services import postgres_clients
 from services.embedded_postgres import DataFolderInUse, EmbeddedPostgres
 from services.node_lock import NodeLock, NodeLockTaken
-from services.postgres_clients import CHUNK, ClientError
+from services.postgres_clients import CHUNK, ClientError, Server, server_of
 from services.postgres_upgrade import cluster_major, upgrade_older_cluster
 from services.redis_cache import RedisCache
 from services.redis_link import RedisDown, RedisLink
@@ -81,9 +81,9 @@ async def back_up(settings: Settings, file: Path | None) -> Contents:
     _refuse_existing(file)
     with _told_plainly():
         async with _database_to_read(settings) as engine:
-            contents, about = await _look(engine)
+            contents, about, server = await _look(engine)
             with _whole(file) as target:
-                await _write(target, about, engine)
+                await _write(target, about, engine, server)
     return contents
 
 
@@ -112,38 +112,39 @@ async def restore(
                 return await _count(connection)
 
 
-async def _look(engine: AsyncEngine) -> tuple[Contents, About]:
+async def _look(engine: AsyncEngine) -> tuple[Contents, About, Server]:
     async with engine.connect() as connection:
         if "alembic_version" not in await _tables(connection):
             raise BackupError("there is nothing to back up: no Parley has run on this database")
+        server = await server_of(connection)
         about = About(
             format=FORMAT,
             made_at=datetime.now(UTC),
             tables=str(await connection.scalar(text("SELECT version_num FROM alembic_version"))),
-            postgresql=await _major(connection),
+            postgresql=server.major,
         )
-        return await _count(connection), about
+        return await _count(connection), about, server
 
 
-async def _write(target: IO[bytes], about: About, engine: AsyncEngine) -> None:
+async def _write(target: IO[bytes], about: About, engine: AsyncEngine, server: Server) -> None:
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr(ABOUT, json.format(json.encode(about)))
         # Its size is not known before, and pg_dump has compressed it.
         with archive.open(DATABASE, "w", force_zip64=True) as member:
             options = ["--format=custom", "--exclude-table-data=sessions"]
-            async for part in postgres_clients.dump(_url(engine), *options, server=about.postgresql):
+            async for part in postgres_clients.dump(_url(engine), *options, server=server):
                 member.write(part)
 
 
 async def _load(archive: zipfile.ZipFile, engine: AsyncEngine, *, replace: bool) -> None:
     async with engine.connect() as connection:
         tables = await _tables(connection)
-        major = await _major(connection)
+        server = await server_of(connection)
     if tables and not replace:
         raise BackupError("the database is not empty; to replace all that is in it, say --replace")
-    script = postgres_clients.script_of(_read(archive), server=major)
+    script = postgres_clients.script_of(_read(archive), server=server)
     first = [f"DROP TABLE {', '.join(tables)} CASCADE"] if tables else []
-    await postgres_clients.load(_url(engine), script, first=first, server=major)
+    await postgres_clients.load(_url(engine), script, first=first, server=server)
 
 
 async def _read(archive: zipfile.ZipFile) -> AsyncIterator[bytes]:
@@ -235,10 +236,6 @@ async def _tables(connection: AsyncConnection) -> list[str]:
 async def _count(connection: AsyncConnection) -> Contents:
     tables = ("users", "chats", "messages")
     return Contents(*[int(await connection.scalar(text(f"SELECT count(*) FROM {table}"))) for table in tables])  # noqa: S608 - of the three
-
-
-async def _major(connection: AsyncConnection) -> int:
-    return int(await connection.scalar(text("SELECT current_setting('server_version_num')::int / 10000")))
 
 
 def _url(engine: AsyncEngine) -> str:

@@ -20,9 +20,10 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.postgres_wheel import PostgresMissing, binaries_for
 
@@ -37,11 +38,24 @@ LONGEST_HEAD = 100
 KNOWS_TRANSACTION_TIMEOUT = 17
 """The first PostgreSQL with this setting, which newer programs set in every script."""
 
+EXCLUDES_EXTENSIONS = 17
+"""The first ``pg_dump`` that can leave out what the server adds to a database."""
+
 DUMP_OPTIONS = (
     *("--no-owner", "--no-privileges", "--no-comments", "--no-tablespaces", "--no-security-labels"),
-    *("--no-publications", "--no-subscriptions", "--exclude-extension=*"),
+    *("--no-publications", "--no-subscriptions"),
 )
 """Only what is Parley's: who owns it, and what the server adds to it, belongs to where it came from."""
+
+
+class Server(NamedTuple):
+    """What the programs have to get along with.
+
+    ``encrypted`` says whether our own connection to it is: theirs must not be less, and the wheel's cannot encrypt.
+    """
+
+    major: int
+    encrypted: bool = False
 
 
 class ClientError(Exception):
@@ -56,36 +70,47 @@ class ClientFailed(ClientError):
     """The program ended with an error."""
 
 
-async def dump(database_url: str, *options: str, server: int) -> Script:
+async def server_of(connection: AsyncConnection) -> Server:
+    """Ask a server what it is."""
+    query = (
+        "SELECT current_setting('server_version_num')::int / 10000, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    )
+    return Server(*(await connection.execute(text(query))).one())
+
+
+async def dump(database_url: str, *options: str, server: Server) -> Script:
     """Read a database as it is at one moment, with ``pg_dump``.
 
-    :param options: more of its options, such as the format. :param server: the server's major version.
+    :param options: more of its options, such as the format. :param server: where it is.
     :raises ClientError: at the latest at the end, so that only what ended well is complete.
     """
-    command = [find("pg_dump", at_least=server), *DUMP_OPTIONS, *options]
-    async with _running(command, _environment(database_url), stdin=DEVNULL, stdout=PIPE) as process:
+    program = find("pg_dump", server)
+    command = [program, *DUMP_OPTIONS, *options]
+    if _major(program) >= EXCLUDES_EXTENSIONS:
+        command.append("--exclude-extension=*")
+    async with _running(command, _environment(database_url, server), stdin=DEVNULL, stdout=PIPE) as process:
         while part := await _output(process).read(CHUNK):
             yield part
 
 
-async def script_of(archive: AsyncIterator[bytes], *, server: int) -> Script:
+async def script_of(archive: AsyncIterator[bytes], *, server: Server) -> Script:
     """Turn an archive of ``pg_dump`` (format ``custom``) into a script for ``psql``, with ``pg_restore``.
 
-    :param server: the major version of the server that the script is for.
+    :param server: the one that the script is for.
     :raises ClientError: at the latest at the end, so that only what ended well is complete.
     """
-    command = [find("pg_restore", at_least=server), "--no-owner", "--no-privileges", "--file=-"]
+    command = [find("pg_restore", Server(server.major)), "--no-owner", "--no-privileges", "--file=-"]
     async with _running(command, _environment(), stdin=PIPE, stdout=PIPE) as process:
         feeding = asyncio.create_task(_feed(process, archive))
         try:
-            async for part in _understood(_output(process), server):
+            async for part in _understood(_output(process), server.major):
                 yield part
             await feeding
         finally:
             feeding.cancel()
 
 
-async def load(database_url: str, script: Script, *, first: Sequence[str] = (), server: int) -> None:
+async def load(database_url: str, script: Script, *, first: Sequence[str] = (), server: Server) -> None:
     """Run a script in one transaction, with ``psql``; it is committed only if all of it came and succeeded.
 
     :param first: statements to run before it, in the same transaction.
@@ -93,10 +118,10 @@ async def load(database_url: str, script: Script, *, first: Sequence[str] = (), 
     """
     # Details and contexts of errors would show what people wrote.
     options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse"]
-    command = [find("psql", at_least=server), *options]
+    command = [find("psql", server), *options]
     async with (
         aclosing(script) as parts,
-        _running(command, _environment(database_url), stdin=PIPE, stdout=DEVNULL) as process,
+        _running(command, _environment(database_url, server), stdin=PIPE, stdout=DEVNULL) as process,
     ):
         given = _input(process)
         given.writelines(f"{statement};\n".encode() for statement in ("BEGIN", *first))
@@ -108,21 +133,24 @@ async def load(database_url: str, script: Script, *, first: Sequence[str] = (), 
         given.close()
 
 
-def find(name: str, *, at_least: int) -> str:
-    """Find a program: the wheel's, or one on ``PATH`` where the server is newer or there is no wheel.
+def find(name: str, server: Server) -> str:
+    """Find a program: the wheel's, or one on ``PATH`` where that will not do or there is no wheel.
 
-    :param at_least: the server's major version: an older program refuses to talk to it.
+    :param server: with which an older program would refuse to talk.
     :raises ClientMissing: there is none that will do.
     """
     with suppress(PostgresMissing):
         wheels = str(binaries_for(None) / name)
-        if _major(wheels) >= at_least:
+        if _major(wheels) >= server.major and not server.encrypted:
             return wheels
     installed = shutil.which(name)
-    if installed and _major(installed) >= at_least:
+    if installed and _major(installed) >= server.major:
         return installed
+    encrypting = (
+        " and the connection to it encrypted, which Parley's own programs cannot do" if server.encrypted else ""
+    )
     raise ClientMissing(
-        f"the database is PostgreSQL {at_least} and there is no {name} of version {at_least} or newer:"
+        f"the database is PostgreSQL {server.major}{encrypting}; there is no {name} of that version or newer:"
         f" install PostgreSQL's client programs and put {name} on PATH"
     )
 
@@ -133,12 +161,13 @@ def _major(program: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _environment(database_url: str = "") -> dict[str, str]:
+def _environment(database_url: str = "", server: Server | None = None) -> dict[str, str]:
     """Give a program what the driver gets from the URL and, like it, from the environment (libpq, 'Environment')."""
     kept = {
         name: value for name, value in os.environ.items() if name.startswith("PG") or name in {"HOME", "PATH", "USER"}
     }
-    return kept | {"LC_ALL": "C"} | (_connection(make_url(database_url)) if database_url else {})
+    encrypted = {"PGSSLMODE": "require"} if server and server.encrypted and "PGSSLMODE" not in kept else {}
+    return kept | {"LC_ALL": "C"} | encrypted | (_connection(make_url(database_url)) if database_url else {})
 
 
 def _connection(url: URL) -> dict[str, str]:

