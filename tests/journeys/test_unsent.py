@@ -23,6 +23,31 @@ async def test_drafts_survive_loading_the_page_again(new_person: NewPerson, new_
     assert two["id"] not in screen.page.url
 
 
+async def test_an_edit_that_is_not_saved_survives_a_look_into_another_chat_and_loading_the_page_again(
+    new_person: NewPerson, new_page: NewPage
+) -> None:
+    ada, bob = await new_person(), await new_person()
+    one, _ = await ada.group_chat(bob, title="One edit"), await ada.group_chat(bob, title="Another chat")
+    await ada.say(one["id"], "helo")
+    screen = await Screen.of(new_page, ada, f"/chat/{one['id']}")
+    await expect(screen.message("helo")).to_be_visible()
+    await screen.composer.press("ArrowUp")
+    await screen.composer.fill("hello")
+    await screen.chat("Another chat").click()
+    await expect(screen.composer).to_have_value("")
+    await screen.chat("One edit").click()
+    await expect(screen.composer).to_have_value("hello")
+
+    await screen.page.reload()
+    await expect(screen.page.get_by_text("Editing your message")).to_be_visible()
+    await screen.composer.press("Enter")
+    await expect(screen.message("hello")).to_contain_text("edited")
+    await expect(screen.composer).to_have_value("")
+    await screen.page.reload()
+    await expect(screen.message("hello")).to_be_visible()
+    await expect(screen.page.get_by_text("Editing your message")).to_have_count(0)
+
+
 async def test_a_message_whose_acknowledgement_was_lost_is_there_once(
     new_person: NewPerson, new_page: NewPage
 ) -> None:
