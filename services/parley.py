@@ -304,7 +304,11 @@ class Parley:
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
-        logger.error("background work failed", exc_info=error)
+        if isinstance(error, ParleyError):
+            # The database is away, of which everything else speaks already; what was missed here is not vital.
+            logger.warning("background work: %s", error.detail)
+        else:
+            logger.error("background work failed", exc_info=error)
 
 
 class DatabaseReader:
