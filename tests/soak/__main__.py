@@ -23,11 +23,15 @@ from tests.support.senders import Crowd
 from tests.support.server import ParleyServer
 
 SENDS = 100_000
-KILLS = 32
+KILLS = 28
 EMBEDDED_SHARE = 4
 """One in so many of the sends and kills is on the embedded PostgreSQL."""
 
 PEOPLE, CHATS, MEMBERS, WINDOW = 24, 6, 8, 4
+
+RESTLESS = 200
+"""Acknowledged messages after which a person moves to the other node, about: no node is to be killed idle."""
+
 LONGEST = 45 * 60.0
 """Seconds after which the run is given up."""
 
@@ -66,7 +70,12 @@ class Stage:
         began = time.monotonic()
         done: Counter[str] = Counter()
         async with Crowd.gathered(
-            *(node.url for node in self.nodes), people=PEOPLE, chats=CHATS, members=MEMBERS, window=WINDOW
+            *(node.url for node in self.nodes),
+            people=PEOPLE,
+            chats=CHATS,
+            members=MEMBERS,
+            window=WINDOW,
+            restless=RESTLESS,
         ) as crowd:
             for name, fault in islice(cycle(self.faults), kills):
                 await crowd.more(sends // (kills + 1), within=STEP_WITHIN)

@@ -6,6 +6,7 @@ the messages of their chats in the order in which events and `sync` brought them
 
 import asyncio
 import json
+import math
 import random
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -89,10 +90,19 @@ class Sender:
     """One person at one device, which keeps a few messages on their way at any time.
 
     :param person: who sends. :param urls: the nodes, each tried in turn. :param chat_ids: where they send.
-    :param window: messages on their way at once.
+    :param window: messages on their way at once. :param restless: acknowledged messages after which they move to the
+        next node, whatever is on its way.
     """
 
-    def __init__(self, person: Person, urls: Sequence[str], chat_ids: Sequence[str], *, window: int) -> None:
+    def __init__(
+        self,
+        person: Person,
+        urls: Sequence[str],
+        chat_ids: Sequence[str],
+        *,
+        window: int,
+        restless: float = math.inf,
+    ) -> None:
         self.person = person
         self.sent: dict[Sent, str] = {}
         self.acknowledged: dict[Sent, Place] = {}
@@ -104,7 +114,7 @@ class Sender:
         self.sending = True
         self._urls = cycle(urls)
         self._chat_ids = cycle(chat_ids)
-        self._window = window
+        self._window, self._restless = window, restless
         self._numbers = count(1)
         self._again: deque[Sent] = deque()
         self._on_their_way: dict[int, Sent] = {}
@@ -142,7 +152,8 @@ class Sender:
     async def _talk(self, connection: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
         answered = loop.time()
-        while True:
+        leave_at = len(self.acknowledged) + self._restless * random.uniform(0.5, 1.5)
+        while len(self.acknowledged) < leave_at or not self.sending:
             for message in self._next_messages(loop.time()):
                 await self._send(connection, message)
             try:
@@ -234,12 +245,18 @@ class Crowd:
     @classmethod
     @asynccontextmanager
     async def gathered(
-        cls, *urls: str, people: int = 8, chats: int = 3, members: int | None = None, window: int = 2
+        cls,
+        *urls: str,
+        people: int = 8,
+        chats: int = 3,
+        members: int | None = None,
+        window: int = 2,
+        restless: float = math.inf,
     ) -> AsyncIterator["Crowd"]:
         """People with new accounts and chats, who begin to send.
 
         :param urls: the nodes. :param members: how many people each chat has, all of them if not given.
-        :param window: messages that each has on their way at once.
+        :param window: messages that each has on their way at once. :param restless: see :class:`Sender`.
         """
         async with AsyncExitStack() as ends:
             persons = [await ends.enter_async_context(Person.registered(urls[0])) for _ in range(people)]
@@ -251,6 +268,7 @@ class Crowd:
                     urls[number % len(urls) :] + urls[: number % len(urls)],
                     [chat_id for chat_id, circle in zip(chat_ids, circles, strict=True) if person in circle],
                     window=window,
+                    restless=restless,
                 )
                 for number, person in enumerate(persons)
             ]
