@@ -14,7 +14,7 @@ from tests.fuzz.seeds import SEEDS
 
 ROOT = Path(__file__).parents[2]
 
-RUNS = {"markdown": 5_000, "frames": 500}
+RUNS = {"markdown": 3_000, "frames": 500}
 """Cases in `make test`."""
 
 SECONDS = 60

@@ -24,7 +24,7 @@ from tests.support.person import PASSWORD
 from tests.support.postgres_server import create_database, drop_database
 from tests.support.server import ParleyServer
 
-CASES = 10
+CASES = 6
 """Cases of one call in `make test`."""
 
 CODES = {
