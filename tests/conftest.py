@@ -34,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="use a served PostgreSQL and a Redis server instead of what Parley embeds",
     )
     parser.addoption(
+        "--connections",
+        type=int,
+        default=1,
+        metavar="TIMES",
+        help="let tests/faults/test_connections.py open so many times as many connections",
+    )
+    parser.addoption(
         "--fuzz",
         type=int,
         default=1,

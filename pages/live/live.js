@@ -35,9 +35,9 @@ function lost(code = 1006) {
   socket = null;
   state.link = "offline";
   sending.clear();
-  retry = setTimeout(connect, Math.min(30_000, 500 * 2 ** attempts++) * (0.5 + Math.random() / 2));
-  // The browser shows a refused handshake only as 1006: ask whether the session is the reason.
-  if (code === 1006 || code === 4401) api("GET", "/me").catch(() => {});
+  retry = setTimeout(connect, Math.min(30_000, 1_000 * 2 ** attempts++) * Math.random()); // all lost it at once
+  // The browser shows a refused handshake only as 1006, as it does a break: ask whether the session is the reason.
+  if (code === 4401 || (code === 1006 && attempts > 1)) api("GET", "/me").catch(() => {});
 }
 const send = (frame) => state.link === "online" && socket.send(JSON.stringify(frame));
 function receive(frame) {
