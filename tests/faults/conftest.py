@@ -1,4 +1,4 @@
-"""What tests may break, unlike what others share: a PostgreSQL, and two nodes with ways of their own to Redis."""
+"""What tests may break, unlike what others share: a PostgreSQL, and nodes whose ways to it and to Redis they hold."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -36,6 +36,14 @@ class Pair(NamedTuple):
         """Wait until events cross again."""
         for node in (self.east, self.west):
             await shows(node.server, {"parley_bus_connected": 1, "parley_redis_up": 1})
+
+
+class Lone(NamedTuple):
+    """A node without Redis, and its way to PostgreSQL."""
+
+    server: ParleyServer
+    way: Way
+    database_url: str
 
 
 class Trio(NamedTuple):
@@ -86,6 +94,33 @@ async def trio(pair: Pair, new_person: NewPerson) -> AsyncIterator[Trio]:
         yield Trio(alice, elsewhere, bob)
 
 
+LIMIT = 1.0
+"""PARLEY_DATABASE_TIMEOUT of the lone node, in seconds."""
+
+
+@pytest.fixture(scope="session")
+async def _lone(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lone]:
+    database_url = await create_database(postgres_url)
+    async with Way.before(database_url) as way:
+        settings = {"DATABASE_URL": way.url, "PARLEY_DATABASE_TIMEOUT": f"{LIMIT}"}
+        server = ParleyServer(tmp_path_factory.mktemp("lone") / "data", settings)
+        try:
+            await server.start()
+            yield Lone(server, way, database_url)
+            await server.stop()
+        finally:
+            await server.clean_up()
+
+
+@pytest.fixture
+async def lone(_lone: Lone) -> AsyncIterator[Lone]:
+    """A node whose way to PostgreSQL works before the test and, however it left it, after it."""
+    await until(lambda: ready(_lone.server), within=20, otherwise=_lone.server.output)
+    yield _lone
+    _lone.way.resume()
+    await until(lambda: ready(_lone.server), within=20, otherwise=_lone.server.output)
+
+
 @pytest.fixture
 async def own_postgres() -> AsyncIterator[PostgresServer]:
     """A running served PostgreSQL of the test's own, which it may stop, kill and start again."""
@@ -95,6 +130,12 @@ async def own_postgres() -> AsyncIterator[PostgresServer]:
         yield server
     finally:
         await server.stop()
+
+
+async def ready(server: ParleyServer) -> bool:
+    """Whether a node says that it is."""
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        return (await client.get(f"{server.url}/health/ready")).status_code == httpx.codes.OK
 
 
 async def metrics(server: ParleyServer) -> dict[str, float]:

@@ -10,15 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.conftest import FreshDatabase, NewPerson, StartServer
-from tests.faults.conftest import Pair
+from tests.faults.conftest import LIMIT, Lone, Pair, ready
 from tests.support.person import Person
 from tests.support.postgres_server import query
 from tests.support.processes import until
 from tests.support.server import ParleyServer
 from tests.support.way import Way
-
-LIMIT = 1.0
-"""PARLEY_DATABASE_TIMEOUT, in seconds."""
 
 WAITING = 1.0
 NETWORK = 1.0
@@ -50,51 +47,52 @@ async def ask(server: ParleyServer, path: str) -> tuple[int, float]:
     return response.status_code, time.monotonic() - began
 
 
-async def ready(server: ParleyServer) -> bool:
-    return (await ask(server, "/health/ready"))[0] == 200
-
-
 @pytest.mark.parametrize("cut", DIRECTIONS, ids=["both ways", "from PostgreSQL"])
 async def test_a_database_that_hangs_keeps_nobody_waiting_for_ever_and_loses_nothing(
-    start_server: StartServer, fresh_database: FreshDatabase, new_person: NewPerson, cut: dict[str, bool]
+    lone: Lone, new_person: NewPerson, cut: dict[str, bool]
 ) -> None:
-    async with Way.before(await fresh_database()) as way:
-        server = await start_server(DATABASE_URL=way.url, PARLEY_DATABASE_TIMEOUT=f"{LIMIT}")
-        alice = await new_person(url=server.url)
-        chat = await alice.group_chat()
-        nonces = [f"{number}" for number in range(40)]
-        sending = [asyncio.create_task(try_to_say(alice, chat["id"], nonce)) for nonce in nonces]
-        await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
-        way.hang(**cut)
-        is_ready, is_alive = await asyncio.gather(ask(server, "/health/ready"), ask(server, "/health/live"))
-        assert (is_ready[0], is_alive[0]) == (503, 200)
-        assert is_ready[1] < READY_WITHIN + BUSY
-        answers = dict(zip(nonces, await asyncio.gather(*sending), strict=True))
-        assert {status for status, _ in answers.values()} == {201, 503}
-        assert max(took for _, took in answers.values()) < WAITING + LIMIT + NETWORK + BUSY
-        way.resume()
-        await until(lambda: ready(server), otherwise=server.output)
-        for nonce, (status, _) in answers.items():
-            if status == 503:
-                assert (await try_to_say(alice, chat["id"], nonce))[0] in {200, 201}
-        page = (await alice.get(f"/chats/{chat['id']}/messages", limit=100)).json()
-        assert sorted(message["nonce"] for message in page["messages"]) == sorted(nonces)
-        assert {message["seq"] for message in page["messages"]} == set(range(chat["seq"] + 1, chat["seq"] + 41))
+    server, way, _ = lone
+    alice = await new_person(url=server.url)
+    chat = await alice.group_chat()
+    nonces = [f"{number}" for number in range(50)]
+    sending = [asyncio.create_task(try_to_say(alice, chat["id"], nonce)) for nonce in nonces[:40]]
+    await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+    way.hang(**cut)
+    sending += [asyncio.create_task(try_to_say(alice, chat["id"], nonce)) for nonce in nonces[40:]]
+    is_ready, is_alive = await asyncio.gather(ask(server, "/health/ready"), ask(server, "/health/live"))
+    assert (is_ready[0], is_alive[0]) == (503, 200)
+    assert is_ready[1] < READY_WITHIN + BUSY
+    answers = dict(zip(nonces, await asyncio.gather(*sending), strict=True))
+    assert {status for status, _ in answers.values()} == {201, 503}
+    assert max(took for _, took in answers.values()) < WAITING + LIMIT + NETWORK + BUSY
+    way.resume()
+    await until(lambda: ready(server), otherwise=server.output)
+    for nonce, (status, _) in answers.items():
+        if status == 503:
+            assert (await try_to_say(alice, chat["id"], nonce))[0] in {200, 201}
+    page = (await alice.get(f"/chats/{chat['id']}/messages", limit=100)).json()
+    assert sorted(message["nonce"] for message in page["messages"]) == sorted(nonces)
+    assert {message["seq"] for message in page["messages"]} == set(range(chat["seq"] + 1, chat["seq"] + 51))
 
 
 async def test_connections_that_were_cut_off_for_good_cost_one_time_limit_and_not_one_each(
-    start_server: StartServer, fresh_database: FreshDatabase, new_person: NewPerson
+    lone: Lone, new_person: NewPerson
 ) -> None:
-    async with Way.before(await fresh_database()) as way:
-        server = await start_server(DATABASE_URL=way.url, PARLEY_DATABASE_TIMEOUT=f"{LIMIT}")
-        alice = await new_person(url=server.url)
-        chat = await alice.group_chat()
-        await asyncio.gather(*(alice.say(chat["id"], "Opens connections") for _ in range(30)))
-        way.hang()
-        way.resume(old=False)
-        assert (await try_to_say(alice, chat["id"], "hangs"))[0] == 503
-        answers = await asyncio.gather(*(try_to_say(alice, chat["id"], f"{number}") for number in range(30)))
-        assert {status for status, _ in answers} == {201}
+    server, way, _ = lone
+    alice = await new_person(url=server.url)
+    chat = await alice.group_chat()
+    path = f"/chats/{chat['id']}/members"
+    # Opens all the connections that there may be.
+    await asyncio.gather(*(alice.get(path) for _ in range(50)), alice.say(chat["id"], "Hello"))
+    way.hang()
+    way.resume(old=False)
+    # Once for the connections of requests, and once for those of the writer.
+    for number in range(2):
+        await asyncio.gather(alice.get(path), try_to_say(alice, chat["id"], f"hangs {number}"))
+    answers = await asyncio.gather(*(try_to_say(alice, chat["id"], f"{number}") for number in range(30)))
+    assert {status for status, _ in answers} == {201}
+    members = await asyncio.gather(*(alice.get(path) for _ in range(50)))
+    assert {response.status_code for response in members} == {200}
 
 
 async def test_a_node_that_is_cut_off_in_the_middle_of_a_change_keeps_a_chat_from_others_for_seconds_only(
@@ -145,27 +143,25 @@ async def holder(database_url: str) -> Any:
 
 @pytest.mark.parametrize("silently", [False, True], ids=["breaks", "is cut off without a word"])
 async def test_a_lone_node_takes_its_lock_again_when_the_connection(
-    start_server: StartServer, fresh_database: FreshDatabase, silently: bool
+    lone: Lone, start_server: StartServer, silently: bool
 ) -> None:
-    database_url = await fresh_database()
-    async with Way.before(database_url) as way:
-        server = await start_server(DATABASE_URL=way.url, PARLEY_DATABASE_TIMEOUT=f"{LIMIT}")
-        before = await holder(database_url)
-        assert before
-        if silently:
-            way.hang()
-            way.resume(old=False)
-        else:
-            await way.refuse()
-            await way.accept()
+    server, way, database_url = lone
+    before = await holder(database_url)
+    assert before
+    if silently:
+        way.hang()
+        way.resume(old=False)
+    else:
+        await way.refuse()
+        await way.accept()
 
-        async def taken_again() -> bool:
-            return await holder(database_url) not in {None, before}
+    async def taken_again() -> bool:
+        return await holder(database_url) not in {None, before}
 
-        await until(taken_again, within=15, otherwise=server.output)
-        await until(lambda: ready(server), otherwise=server.output)
-        second = await start_server(DATABASE_URL=database_url, launch_only=True)
-        assert await second.ended(within=30) == 2
+    await until(taken_again, within=15, otherwise=server.output)
+    await until(lambda: ready(server), otherwise=server.output)
+    second = await start_server(DATABASE_URL=database_url, launch_only=True)
+    assert await second.ended(within=30) == 2
 
 
 async def test_a_lone_node_that_another_took_the_place_of_stops(

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import pytest
 from prometheus_client import REGISTRY
@@ -16,6 +15,7 @@ from services.redis_bus import HEAL_DELAY, RedisBus
 from services.redis_link import RedisLink
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
+from tests.support.way import Way
 
 BEAT = 0.2
 OTHER_PROCESS = f"""
@@ -52,48 +52,6 @@ class Node:
 
     def _heal(self) -> None:
         self.heals += 1
-
-
-class StallingProxy:
-    """Stands between a node and Redis; a connection may hang while the others work."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._flows: list[asyncio.Event] = []
-        self._ends = AsyncExitStack()
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self._ends.push_async_callback(server.wait_closed)
-        self._ends.callback(server.close)
-        self.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._ends.aclose()
-
-    def stall(self, number: int) -> None:
-        """Let nothing through any more on this connection, counted from 0 in the order of their beginnings."""
-        self._flows[number].clear()
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        flow = asyncio.Event()
-        flow.set()
-        self._flows.append(flow)
-        redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        pumps = [self._pump(reader, redis_writer, flow), self._pump(redis_reader, writer, flow)]
-        tasks = [asyncio.create_task(pump) for pump in pumps]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        writer.close()
-        redis_writer.close()
-
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, flow: asyncio.Event) -> None:
-        while data := await source.read(65536):
-            await flow.wait()
-            target.write(data)
 
 
 NewNode = Callable[..., Awaitable[Node]]
@@ -257,10 +215,10 @@ async def test_a_redis_that_hangs_is_noticed_and_holds_nobody_up(redis: RedisSer
 
 @pytest.mark.parametrize("stalled", ["listener", "publisher"])
 async def test_a_single_connection_that_hangs_is_noticed(redis: RedisServer, new_node: NewNode, stalled: str) -> None:
-    async with StallingProxy(redis.port) as proxy:
-        here, there = Node(proxy.url), await new_node()
+    async with Way.before(redis.url) as way:
+        here, there = Node(way.url), await new_node()
         await here.bus.start()
-        proxy.stall(["listener", "publisher"].index(stalled))
+        way.stall(["listener", "publisher"].index(stalled))
         await eventually(lambda: not here.bus.connected, within=20 * BEAT)
         await eventually(lambda: here.bus.connected)
         there.bus.publish("chat", b"1")
