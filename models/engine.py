@@ -10,8 +10,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-WAIT_SECONDS = 5.0
-"""The longest that a request waits for a free connection, or for a new one to come about."""
+CONNECT_SECONDS = 5.0
+"""The longest that a new connection may take to come about."""
 
 NETWORK_SECONDS = 1.0
 """How much later than PostgreSQL itself we end a statement; by then PostgreSQL hangs, or the way to it."""
@@ -21,20 +21,20 @@ def create_engine(url: str, *, pool_size: int, timeout: float, **server_settings
     """Make the engine; it connects when first used.
 
     :param url: a ``postgresql+asyncpg`` URL.
-    :param pool_size: connections at most.
-    :param timeout: seconds that one statement may take.
+    :param pool_size: connections at most; a request waits for a free one for at most ``timeout``.
+    :param timeout: seconds that one statement, or waiting for a connection, may take.
     :param server_settings: of PostgreSQL, for these connections.
     """
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=min(timeout, WAIT_SECONDS),
+        pool_timeout=timeout,
         pool_pre_ping=False,
         hide_parameters=True,  # errors would quote what people wrote
         connect_args={
             "command_timeout": timeout + NETWORK_SECONDS,
-            "timeout": min(timeout, WAIT_SECONDS),
+            "timeout": min(timeout, CONNECT_SECONDS),
             "server_settings": _server_settings(timeout) | server_settings,
         },
     )

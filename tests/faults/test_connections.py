@@ -30,6 +30,8 @@ KEPT = 12 * MEGABYTE
 """What the allocator may keep of a rush, however large it was."""
 
 SETTLED_WITHIN = 20.0
+BACK_WITHIN = 90.0
+LONGEST_WAIT = 4.0
 GOING_AWAY = 1001
 RESTARTING = 1012
 MESSAGE = "x" * 16_000
@@ -119,7 +121,7 @@ async def test_those_who_come_and_go_leave_nothing_behind(
 
 
 class Crowd:
-    """Clients that connect again by themselves, after the times that the page waits.
+    """Clients that connect again by themselves as the page does, only that they never wait for half a minute.
 
     :param people: who they are, in turn.
     """
@@ -149,7 +151,7 @@ class Crowd:
         async def complete() -> bool:
             return self.connected == len(self._tasks)
 
-        await until(complete, within=60, otherwise=lambda: f"{self.connected} of {len(self._tasks)}")
+        await until(complete, within=BACK_WITHIN, otherwise=lambda: f"{self.connected} of {len(self._tasks)}")
 
     async def _stay(self, person: Person) -> None:
         attempts = 0
@@ -165,7 +167,7 @@ class Crowd:
                         self.connected -= 1
             except (AssertionError, OSError, asyncio.IncompleteReadError):
                 pass
-            await asyncio.sleep(min(30.0, 2**attempts) * random.random())
+            await asyncio.sleep(min(LONGEST_WAIT, 2**attempts) * random.random())
             attempts += 1
 
     async def _listen(self, socket: RawSocket) -> None:
@@ -184,6 +186,7 @@ async def test_a_crowd_comes_back_after_a_restart_and_leaves_nothing_behind(
     people = [await new_person(url=server.url) for _ in range(4)]
     chat = await people[0].group_chat(*people[1:])
     async with Crowd.of(people, STORM * times) as crowd:
+        crowd.codes.clear()
         await server.stop()
         assert set(crowd.codes) == {RESTARTING}
         assert len(crowd.codes) == STORM * times
@@ -198,13 +201,14 @@ async def test_a_crowd_comes_back_after_a_restart_and_leaves_nothing_behind(
 
         await until(heard, otherwise=lambda: f"{crowd.heard} of {STORM * times}")
         full = size_of(server)
-    before = await at_rest(server)
-    # The same once more, this time because the network failed.
-    async with Crowd.of(people, STORM * times):
-        pass
-    after = await at_rest(server, descriptors=before.descriptors)
-    note(f"{STORM * times} back {back:.1f} s after the restart: {full} then, {before} and {after} at rest")
-    assert after.memory - before.memory < KEPT
+    rests = [await at_rest(server)]
+    # And now all at once, as nothing spreads the first attempts; what that leaves is the same each time.
+    for _ in range(2):
+        async with Crowd.of(people, STORM * times):
+            pass
+        rests.append(await at_rest(server, descriptors=rests[0].descriptors))
+    note(f"{STORM * times} back {back:.1f} s after the restart: {full} then, {rests} at rest")
+    assert rests[-1].memory - rests[-2].memory < KEPT
 
 
 async def talk(socket: Socket, chat_id: str) -> float:
