@@ -392,13 +392,20 @@ class Hub:
             del self._streams[stream.chat_id]
 
     async def _open(self, stream: Stream) -> None:
+        expected = -1
         try:
             audience = await self._read_audience(stream)
             if audience is not None:
-                self._reconcile(stream, audience)
-                stream.start(audience.chat.seq)
+                if stream.started and stream.seats and stream.delivered < audience.chat.seq:
+                    # A `hello` that was read before has started it: what lies between, its seats have not heard.
+                    expected = audience.chat.seq
+                else:
+                    self._reconcile(stream, audience)
+                    stream.start(audience.chat.seq)
         finally:
             stream.healing = False
+        if expected >= 0:
+            self._expect(stream, expected)
         self._close_if_empty(stream)
 
     async def _read_audience(self, stream: Stream) -> Audience | None:

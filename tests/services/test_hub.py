@@ -35,6 +35,24 @@ class BusyReader(DatabaseReader):
         return read
 
 
+class LateReader(DatabaseReader):
+    """Reads as a node does, but lets something happen before one's chats are read, and an audience wait."""
+
+    def __init__(self, parley: Parley) -> None:
+        super().__init__(parley)
+        self.before: Callable[[], Awaitable[None]] | None = None
+        self.audience_may_be_read = asyncio.Event()
+
+    async def chat_ids(self, user_id: UUID) -> list[UUID]:
+        if self.before is not None:
+            await self.before()
+        return await super().chat_ids(user_id)
+
+    async def audience(self, chat_id: UUID) -> members.Audience | None:
+        await self.audience_may_be_read.wait()
+        return await super().audience(chat_id)
+
+
 class OtherNode:
     """The hub of another node: it hears only of what a test passes on to it."""
 
@@ -110,6 +128,22 @@ class TestHello:
         node.hear(*news)
         node.hear(*await node.send(ann, chat_id, "after"))
         assert client.numbers(chat_id) == [3]
+
+    async def test_is_not_outrun_by_a_look_at_who_joined_its_chats(
+        self, parley: Parley, ann: Actor, ben: Actor
+    ) -> None:
+        node, reader = OtherNode(parley), LateReader(parley)
+        node.hub = Hub(reader)
+        chat_id = await ann.group(ben)
+        reader.before = node.hub.compare
+        client = await node.connect(ben)
+        news = await node.send(ann, chat_id, "after the hello")
+        reader.audience_may_be_read.set()
+        await eventually(lambda: client.numbers(chat_id) == [2])
+        node.hear(*news)
+        node.hear(*await node.send(ann, chat_id, "and this"))
+        assert client.numbers(chat_id) == [2, 3]
+        await node.hub.stop()
 
     async def test_of_a_second_connection_keeps_the_first_in_order(
         self, node: OtherNode, ann: Actor, ben: Actor
