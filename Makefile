@@ -35,7 +35,7 @@ TIMES ?= 10
 fuzz: install-dev tools ## try hostile input, TIMES (10) times as much as make test does, different in every run
 	$(BIN)/python -m pytest tests/fuzz --fuzz $(TIMES) --timeout 0
 
-soak: install-dev tools ## kill nodes and databases for a quarter of an hour while people send, then audit the history
+soak: install-dev tools ## kill nodes and databases for some minutes while people send, then audit the history
 	$(BIN)/python -m tests.soak
 
 check: install-dev ## format, lint, types, import directions, JavaScript budget, locks, settings document
