@@ -32,6 +32,10 @@ HEAL_RETRY = 1.0
 COMPARED_AT_ONCE = 2_000
 """Chats whose numbers are compared in one query, so that other work gets its turn between two of them."""
 
+JOIN_AT_ONCE = 4
+"""Connections whose ``hello`` is read at once. A thousand that come together wait here in turn, instead of taking the
+database's connections from everything else until waiting for one takes too long."""
+
 READ_AT_ONCE = 4
 """Chats that are read from the database at the same time, so that healing leaves it room for those who send."""
 
@@ -153,6 +157,7 @@ class Hub:
         self._streams: dict[UUID, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._joining = asyncio.Semaphore(JOIN_AT_ONCE)
         self._looked_at: datetime | None = None
 
     # Connections
@@ -182,17 +187,22 @@ class Hub:
         """
         self._seats.setdefault(seat.user_id, set()).add(seat)
         try:
-            for chat_id in await self._reader.chat_ids(seat.user_id):
-                self._subscribe(seat, self._stream(chat_id))
-            hello = await self._reader.hello(seat.user_id, seat.expires_at)
-            while missed := self._missed(seat, hello.chats):
-                for chat_id in missed:
-                    self._subscribe(seat, self._stream(chat_id))
-                hello = await self._reader.hello(seat.user_id, seat.expires_at)
+            async with self._joining:
+                hello = await self._subscribed_hello(seat)
         except BaseException:
             self.leave(seat)
             raise
         self._settle(seat, hello)
+
+    async def _subscribed_hello(self, seat: Seat) -> frames.Hello:
+        for chat_id in await self._reader.chat_ids(seat.user_id):
+            self._subscribe(seat, self._stream(chat_id))
+        hello = await self._reader.hello(seat.user_id, seat.expires_at)
+        while missed := self._missed(seat, hello.chats):
+            for chat_id in missed:
+                self._subscribe(seat, self._stream(chat_id))
+            hello = await self._reader.hello(seat.user_id, seat.expires_at)
+        return hello
 
     def leave(self, seat: Seat) -> None:
         """Give up a seat; does nothing when it is given up already."""

@@ -31,6 +31,9 @@ class Verdict(StrEnum):
     """Someone else holds the chat or the membership; only without waiting."""
 
 
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
 @dataclass(slots=True)
 class Draft:
     """A message that is to be written.
@@ -170,7 +173,7 @@ async def write(
         [draft.html for draft in drafts],
         created_at,
     )
-    return [Outcome(Verdict(verdict), known_id, seq) for verdict, known_id, seq in rows]
+    return [Outcome(_VERDICTS[verdict], known_id, seq) for verdict, known_id, seq in rows]
 
 
 async def wait_for_chat(connection: Connection, chat_id: UUID) -> None:

@@ -29,6 +29,12 @@ from services.texts import clean_body, clean_nonce
 LARGEST_GROUP = 200
 """Messages that commit together at most."""
 
+GATHERING = 0.25
+"""How long the next group is gathered after one of several messages, as a part of what that one took."""
+
+LONGEST_GATHERING = 0.004
+"""Seconds that this takes at most."""
+
 LANES_AT_ONCE = 2
 """Database connections that held chats may take together."""
 
@@ -152,8 +158,10 @@ class SendWriter:
             while True:
                 await self._queued.wait()
                 self._queued.clear()
+                began = time.monotonic()
                 while group := self._take(self._waiting):
                     await self._write_group(connection, group, patient=False)
+                    began = await _gather(len(group), began)
         finally:
             await connection.close()
 
@@ -342,6 +350,19 @@ class _Connection:
         pooled, self._pooled, self._driver = self._pooled, None, None
         if pooled is not None:
             await pooled.close()
+
+
+async def _gather(size: int, began: float) -> float:
+    """Give those of a large group, who have just been answered, a moment to send more: they commit together again.
+
+    :param began: when their group was begun, on the monotonic clock.
+    :return: when the next one is.
+    """
+    await asyncio.sleep(0)  # what was answered leaves now, which is part of what a group takes
+    ended = time.monotonic()
+    if size > 1:
+        await asyncio.sleep(min(LONGEST_GATHERING, GATHERING * (ended - began)))
+    return ended
 
 
 def _view(draft: Draft, seq: int, created_at: datetime) -> views.Message:
