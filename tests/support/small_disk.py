@@ -62,8 +62,14 @@ class SmallDisk:
         seen = Path(f"/proc/{pid}/root") / self.folder.relative_to("/")
         ballast = seen / "ballast"
         ballast.unlink(missing_ok=True)
-        disk = os.statvfs(seen)
-        fill = disk.f_bavail * disk.f_frsize - free
-        if fill > 0:
-            with ballast.open("wb") as file, suppress(OSError):  # somebody else may take the last bytes meanwhile
-                os.posix_fallocate(file.fileno(), 0, fill)
+        ballast.touch()
+        # In steps, for one that finds no room takes nothing at all, and others write at the same time.
+        for step in (MEBIBYTE, os.statvfs(seen).f_frsize):
+            with ballast.open("ab") as file, suppress(OSError):
+                while _free(seen) >= free + step:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), step)
+
+
+def _free(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
