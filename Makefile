@@ -3,12 +3,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev tools test fuzz check format lock bench
+.PHONY: help run install install-dev tools test fuzz soak check format lock bench
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --only-binary :all: --no-header --upgrade
+
+# Each worker has servers and databases of its own, and mostly waits: there may be more of them than cores.
+WORKERS ?= 3
+TOGETHER := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 # What these test does not ask which database it is; the others run on both.
 SAME_WHEN_SERVED := bus bus_frames cache embedded_postgres markdown ordering passwords peers rate_limits redis_cache \
@@ -28,8 +32,8 @@ tools: ## find or install the servers and the browser that only tests need
 	@bash .ci/tools
 
 test: install-dev tools ## set up all that tests need and run them all, with the embedded and a served PostgreSQL
-	$(BIN)/python -m pytest --durations=10
-	$(BIN)/python -m pytest --served tests/services tests/rest tests/ws $(SAME_WHEN_SERVED:%=--ignore=tests/services/test_%.py)
+	$(TOGETHER) --durations=10
+	$(TOGETHER) --served tests/services tests/rest tests/ws $(SAME_WHEN_SERVED:%=--ignore=tests/services/test_%.py)
 
 TIMES ?= 10
 fuzz: install-dev tools ## try hostile input, TIMES (10) times as much as make test does, different in every run

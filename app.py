@@ -42,6 +42,11 @@ GRACE = 5
 """Seconds that requests have to finish when the server stops."""
 
 
+OTHER_CONNECTIONS = 30
+"""Connections that the embedded database takes besides those of the pool: for sending, health and the lock, for a
+backup, and for whoever looks into it."""
+
+
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C or SIGTERM gave up, as shells have it."""
 
@@ -93,7 +98,7 @@ async def serve(settings: Settings) -> None:
         database_url = settings.database_url
         if database_url is None:
             await upgrade_older_cluster(settings.data)
-            postgres = EmbeddedPostgres(settings.data)
+            postgres = EmbeddedPostgres(settings.data, connections=settings.database_pool + OTHER_CONNECTIONS)
             stack.push_async_callback(postgres.stop)
             database_url = await postgres.start()
         with _start_errors(database_url):

@@ -92,7 +92,6 @@ SETTINGS = {
     "unix_socket_directories": ".",
     "unix_socket_permissions": "0700",
     "port": str(PORT),
-    "max_connections": "60",
     "shared_buffers": "128MB",
     # POSIX shared memory is capped at 64 MB in containers, and systemd removes it when its user logs out
     "dynamic_shared_memory_type": "mmap",
@@ -116,12 +115,16 @@ class EmbeddedPostgres:
     """One PostgreSQL server in Parley's data folder, reachable only by the user who runs Parley.
 
     :param data: Parley's data folder; made if it does not exist.
+    :param connections: how many it takes at most, three of them from its superuser alone.
     :param major: the version of PostgreSQL; another than the newest only for what such a one has made.
     :param start_timeout: seconds to wait for a start, which may include the recovery after a crash.
     """
 
-    def __init__(self, data: Path, *, major: int = MAJOR, start_timeout: float = 300.0) -> None:
+    def __init__(
+        self, data: Path, *, connections: int = 60, major: int = MAJOR, start_timeout: float = 300.0
+    ) -> None:
         self._data = data.absolute()
+        self._connections = connections
         self._major = major
         self._cluster = self._data / "postgres"
         self._start_timeout = start_timeout
@@ -192,7 +195,8 @@ class EmbeddedPostgres:
             if first and not has_cluster(self._cluster, self._major):
                 await self._make_cluster(family)
             await asyncio.to_thread(prepare, self._cluster, self._account)
-            settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+            chosen = SETTINGS | {"max_connections": str(self._connections)}
+            settings = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
             server = [f"{self._binaries}/postgres", "-D", here(self._cluster), *settings]
             process = self._process = self._spawn(server, self._cluster, family)
         finally:

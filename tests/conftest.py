@@ -68,7 +68,7 @@ def served(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 async def postgres_url(served: bool, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The URL of a running PostgreSQL, from which `fresh_database` makes databases."""
-    postgres = PostgresServer() if served else EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    postgres = PostgresServer() if served else EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), connections=300)
     try:
         yield await postgres.start()
     finally:

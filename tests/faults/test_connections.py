@@ -1,4 +1,4 @@
-"""Very many connections: all that each of them costs is given back. `--connections 10` tries ten times as many."""
+"""Very many connections: all that each of them costs is given back. `--connections 20` tries twenty times as many."""
 
 import asyncio
 import json
@@ -20,14 +20,17 @@ from tests.support.server import ParleyServer
 from tests.support.socket import Socket
 from tests.ws.raw_socket import CLOSE, TEXT, RawSocket
 
-COMING_AND_GOING = 1_000
-WARMING_UP = 300
+COMING_AND_GOING = 500
+WARMING_UP = 200
 AT_ONCE = 20
-STORM = 100
+STORM = 50
 
 MEGABYTE = 1024 * 1024
 KEPT = 12 * MEGABYTE
 """What the allocator may keep of a rush, however large it was."""
+
+SMALL_POOL = "4"
+"""Connections to the database: so few that a rush makes all of them, and the next one no more."""
 
 SETTLED_WITHIN = 20.0
 BACK_WITHIN = 90.0
@@ -107,7 +110,7 @@ async def come_and_go(person: Person, times: int) -> None:
 async def test_those_who_come_and_go_leave_nothing_behind(
     start_server: StartServer, new_person: NewPerson, times: int, note: Callable[[str], None]
 ) -> None:
-    server = await start_server()
+    server = await start_server(PARLEY_DATABASE_POOL=SMALL_POOL)
     alice = await new_person(url=server.url)
     await alice.group_chat()
     await come_and_go(alice, WARMING_UP)
@@ -182,7 +185,7 @@ class Crowd:
 async def test_a_crowd_comes_back_after_a_restart_and_leaves_nothing_behind(
     start_server: StartServer, new_person: NewPerson, times: int, note: Callable[[str], None]
 ) -> None:
-    server = await start_server()
+    server = await start_server(PARLEY_DATABASE_POOL=SMALL_POOL)
     people = [await new_person(url=server.url) for _ in range(4)]
     chat = await people[0].group_chat(*people[1:])
     async with Crowd.of(people, STORM * times) as crowd:

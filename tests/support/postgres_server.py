@@ -47,7 +47,7 @@ class PostgresServer:
         if not self._data.exists():
             await self._make_cluster()
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="]
-        settings += [f"fsync={'on' if self._durable else 'off'}", "max_connections=200"]
+        settings += [f"fsync={'on' if self._durable else 'off'}", "max_connections=300"]
         command = [_program("postgres"), "-D", str(self._data)]
         command += [word for setting in settings for word in ("-c", setting)]
         with self._log.open("ab") as log:
