@@ -10,7 +10,7 @@ from benchmarks import connecting, fan_out, page, sends, starting
 from benchmarks.figures import Figure, table
 from benchmarks.load import Load
 from benchmarks.machine import describe, on_load_cpu
-from benchmarks.servers import Running, bare_broadcast, parley
+from benchmarks.servers import Running, bare, parley
 from benchmarks.stage import Stage, prepare
 
 SMALL, LARGE = 200, 1000
@@ -24,14 +24,16 @@ PAGE_LOADS = 100
 PACE = 20.0
 """Sends a second while latency is measured."""
 
+REFERENCES = {"websockets broadcast()": "bare_websockets", "picows": "bare_picows"}
+"""Names of bare servers, and their modules."""
+
 PARTS = ("start", "reference", "page", "sends", "fan-out")
 PROFILED = ("page", "sends", "fan-out")
 
 
-def reference() -> list[Figure]:
-    """Measure the bare server."""
-    name = "websockets broadcast()"
-    with bare_broadcast() as server:
+def reference(name: str, module: str) -> list[Figure]:
+    """Measure a bare server."""
+    with bare(module) as server:
         load = Load(server.ws_url)
         load.connect([""] * SMALL, greeted=False)
         figures = fan_out.measure_latency(name, load, None, per_second=PACE, seconds=SECONDS)
@@ -82,7 +84,8 @@ def run(parts: list[str], *, profiled: bool) -> list[Figure]:
         stage = prepare(data, crowd=LARGE, corner=SMALL, loners=SENDERS)
         with on_load_cpu():
             if "reference" in parts:
-                figures += reference()
+                for name, module in REFERENCES.items():
+                    figures += reference(name, module)
             if "page" in parts:
                 # In a process of its own: what others gave back would hide what a page takes.
                 with parley(data, stage.secret, profile=profile) as server:

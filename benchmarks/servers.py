@@ -60,10 +60,13 @@ def parley(data: Path, secret: str, *, profile: Path | None = None) -> Iterator[
 
 
 @contextmanager
-def bare_broadcast() -> Iterator[Running]:
-    """Run the reference: a server that sends what one client sent to all clients, and does nothing else."""
+def bare(module: str) -> Iterator[Running]:
+    """Run a reference: a server that sends what one client sent to all clients, and does nothing else.
+
+    :param module: of this package, such as ``bare_websockets``.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.bare_broadcast", str(port)]
+    command = [sys.executable, "-m", f"benchmarks.{module}", str(port)]
     with on_server_cpu():
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     try:

@@ -1,4 +1,4 @@
-"""The reference server: ``websockets``' own ``broadcast()`` and nothing else. No accounts, no database, no order."""
+"""A reference server: ``websockets``' own ``broadcast()`` and nothing else. No accounts, no database, no order."""
 
 import asyncio
 import sys
