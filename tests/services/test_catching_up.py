@@ -14,7 +14,8 @@ from services import chats, events, members, messages, reactions, reads
 from services.errors import ParleyError
 from services.events import Announcement
 from services.hub import Hub, Seat
-from services.parley import DatabaseReader, Parley
+from services.hub_reader import DatabaseReader
+from services.parley import Parley
 from tests.support.actor import Actor
 from tests.support.chat_client import ChatClient, fresh, known
 from tests.support.processes import until

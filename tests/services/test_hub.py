@@ -10,7 +10,8 @@ from services import chats, events, frames, members, messages, reactions, sync
 from services.errors import Forbidden, Unavailable, ValidationFailed
 from services.events import Announcement
 from services.hub import Hub, Seat
-from services.parley import DatabaseReader, Parley
+from services.hub_reader import DatabaseReader
+from services.parley import Parley
 from services.transaction import Transaction
 from tests.services.conftest import Connect, NewActor
 from tests.support.actor import Actor
