@@ -89,26 +89,27 @@ async def _reset_rows(tx: Transaction, chat: views.Chat) -> _Rows:
 
 
 async def _count_changes(tx: Transaction, chat_id: UUID, since: int) -> int:
-    most = tx.settings.max_sync_changes + 1
-    versions = _versions(chat_id, since).limit(most).subquery()
+    versions = _versions(chat_id, since, tx.settings.max_sync_changes + 1).subquery()
     return await tx.session.scalar(select(func.count()).select_from(versions)) or 0
 
 
 async def _last_version(tx: Transaction, chat_id: UUID, since: int, limit: int) -> int | None:
     """Find the version that completes a page, or None when everything fits."""
-    versions = _versions(chat_id, since).subquery()
-    ordered = select(versions.c.version).order_by(versions.c.version)
-    found = list(await tx.session.scalars(ordered.limit(limit + 1)))
+    found = list(await tx.session.scalars(_versions(chat_id, since, limit + 1)))
     return found[limit - 1] if len(found) > limit else None
 
 
-def _versions(chat_id: UUID, since: int) -> Select[tuple[int]]:
-    message, member = models.Message, models.Member
-    both = union_all(
-        select(message.version.label("version")).where(message.chat_id == chat_id, message.version > since),
-        select(member.version.label("version")).where(member.chat_id == chat_id, member.version > since),
-    ).subquery()
-    return select(both.c.version)
+def _versions(chat_id: UUID, since: int, limit: int) -> Select[int]:
+    """The lowest versions after one; both kinds are limited apart, so that each is the beginning of an index."""
+    lowest = [
+        select(kind.version.label("version"))
+        .where(kind.chat_id == chat_id, kind.version > since)
+        .order_by(kind.version)
+        .limit(limit)
+        for kind in (models.Message, models.Member)
+    ]
+    both = union_all(*lowest).subquery()
+    return select(both.c.version).order_by(both.c.version).limit(limit)
 
 
 async def _describe(tx: Transaction, chat: views.Chat, rows: _Rows, actor: UUID | None) -> views.Changes:

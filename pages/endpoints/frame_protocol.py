@@ -105,7 +105,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def flush(self) -> None:
         """Hand what was written to the transport."""
         outgoing, self._outgoing = self._outgoing, []
-        if not outgoing or self.close_sent or self.transport.is_closing():
+        if not outgoing or self.closing:
             return
         self.transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
         if self.transport.get_write_buffer_size() > self._most_unsent:
@@ -122,12 +122,17 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         else:
             super().shutdown()
 
+    @property
+    def closing(self) -> bool:
+        """Whether the connection ends, though the client may not know it yet."""
+        return self.close_sent or self.transport.is_closing()
+
     def close_with(self, code: int, reason: str, *, patience: float = CLOSE_PATIENCE) -> None:
         """Close with a code of the application's; the connection is cut when the client does not answer.
 
         :param patience: seconds that it has for that.
         """
-        if self.close_sent or self.disconnected or self.transport.is_closing():
+        if self.closing or self.disconnected:
             return
         self.flush()
         try:

@@ -149,7 +149,8 @@ class SocketClient:
         self._writer.close_with(code, reason)
 
     async def _read(self, receive: Receive) -> None:
-        while (message := await receive())["type"] == "websocket.receive":
+        # What had come already when the connection was closed from here has no effect.
+        while (message := await receive())["type"] == "websocket.receive" and not self._writer.closing:
             text = message.get("text")
             if text is None:
                 self._fail(ValidationFailed("frame", "must be text, not binary"))

@@ -17,7 +17,7 @@ async def sign_in(screen: Screen, *, username: str, password: str) -> None:
 async def test_a_page_whose_session_ends_is_locked_and_goes_on_after_signing_in(
     new_person: NewPerson, new_page: NewPage, page_errors: Watch
 ) -> None:
-    page_errors.expect("401")
+    page_errors.expect("401|HTTP Authentication failed")
     ada, bob = await new_person(), await new_person(display_name="Bob Waits")
     chat = await ada.group_chat(bob, title="Locked")
     screen = await Screen.of(new_page, ada, f"/chat/{chat['id']}")
@@ -43,7 +43,7 @@ async def test_a_page_whose_session_ends_is_locked_and_goes_on_after_signing_in(
 async def test_the_server_does_nothing_for_a_page_whose_session_ended(
     new_person: NewPerson, new_page: NewPage, page_errors: Watch
 ) -> None:
-    page_errors.expect("401")
+    page_errors.expect("401|HTTP Authentication failed")
     ada = await new_person()
     chat = await ada.group_chat(title="Refused")
     screen = await Screen.of(new_page, ada, f"/chat/{chat['id']}")
@@ -59,7 +59,7 @@ async def test_the_server_does_nothing_for_a_page_whose_session_ended(
 async def test_another_person_who_signs_in_gets_a_page_of_their_own(
     new_person: NewPerson, new_page: NewPage, page_errors: Watch
 ) -> None:
-    page_errors.expect("401")
+    page_errors.expect("401|HTTP Authentication failed")
     page_errors.expect("404")
     ada, bob = await new_person(), await new_person()
     chat = await ada.group_chat(title="Only for Ada")
@@ -76,7 +76,7 @@ async def test_another_person_who_signs_in_gets_a_page_of_their_own(
 async def test_a_password_changed_in_one_window_locks_all_others(
     new_person: NewPerson, new_page: NewPage, page_errors: Watch
 ) -> None:
-    page_errors.expect("401")
+    page_errors.expect("401|HTTP Authentication failed")
     ada = await new_person()
     async with Person(ada.url, username=ada.username) as elsewhere:
         await elsewhere.sign_in()

@@ -68,6 +68,7 @@ class ChatClient:
         self.frames: list[Row] = []
         self.chats: dict[str, ChatState] = {}
         self.to_sync: set[str] = set()
+        self.gone: set[str] = set()
         self.seat: Seat | None = None
 
     def send(self, frame: bytes) -> None:
@@ -100,7 +101,9 @@ class ChatClient:
             try:
                 more = await self._ask(self.chats.setdefault(chat_id, ChatState()), chat_id, limit)
             except NotFound:
+                # The event that tells it may still come.
                 self.chats.pop(chat_id, None)
+                self.gone.add(chat_id)
                 more = False
             if not more:
                 self.to_sync.discard(chat_id)
@@ -123,8 +126,8 @@ class ChatClient:
             state.heard = frame["chat"]["seq"]
             self.to_sync.add(frame["chat"]["id"])
         elif kind == "chat.removed":
-            assert chat_id in self.chats, f"removed from a chat never heard of: {frame}"
-            del self.chats[chat_id]
+            assert chat_id in self.chats or chat_id in self.gone, f"removed from a chat never heard of: {frame}"
+            self.chats.pop(chat_id, None)
             self.to_sync.discard(chat_id)
         elif "seq" in frame and kind != "read":
             self._apply_numbered(kind, frame, self.chats[chat_id])
