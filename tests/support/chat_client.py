@@ -101,7 +101,7 @@ class ChatClient:
             try:
                 more = await self._ask(self.chats.setdefault(chat_id, ChatState()), chat_id, limit)
             except NotFound:
-                # The event that tells it may still come.
+                # The event that tells it may still come, and others before it.
                 self.chats.pop(chat_id, None)
                 self.gone.add(chat_id)
                 more = False
@@ -118,6 +118,8 @@ class ChatClient:
 
     def _apply(self, frame: Row) -> None:
         kind, chat_id = frame["type"], frame.get("chat_id", "")
+        if chat_id in self.gone - self.chats.keys():
+            return
         if kind == "hello":
             self._greet(frame["chats"])
         elif kind == "chat.added":
@@ -126,8 +128,8 @@ class ChatClient:
             state.heard = frame["chat"]["seq"]
             self.to_sync.add(frame["chat"]["id"])
         elif kind == "chat.removed":
-            assert chat_id in self.chats or chat_id in self.gone, f"removed from a chat never heard of: {frame}"
-            self.chats.pop(chat_id, None)
+            assert chat_id in self.chats, f"removed from a chat never heard of: {frame}"
+            del self.chats[chat_id]
             self.to_sync.discard(chat_id)
         elif "seq" in frame and kind != "read":
             self._apply_numbered(kind, frame, self.chats[chat_id])
