@@ -99,6 +99,14 @@ def tells_refusals(act: Callable[P, Awaitable[Any]]) -> Callable[P, Awaitable[No
         try:
             await act(*args, **kwargs)
         except ParleyError as error:
-            ui.notify(error.detail, position="top", classes="notice")
+            ui.notify(_sentence(error), position="top", classes="notice")
 
     return handler
+
+
+def _sentence(error: ParleyError) -> str:
+    """Say what was refused, and of a field with its name as people would call it."""
+    if error.field is None:
+        return error.detail
+    name = error.field.removesuffix("_id").replace("_", " ").capitalize()
+    return f"{name} {error.detail.removeprefix(f'{error.field}: ')}."

@@ -281,6 +281,7 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
 
 def _about(archive: zipfile.ZipFile) -> About:
     try:
+        archive.getinfo(DATABASE)
         return json.decode(archive.read(ABOUT), type=About)
     except (KeyError, DecodeError) as error:
         raise BackupError(f"{archive.filename} is not a backup of Parley") from error

@@ -58,8 +58,11 @@ class Bus(Protocol):
         """Have ``callback`` called with the id of another node that stopped, or was silent for too long."""
         ...
 
-    async def start(self) -> None:
-        """Join the bus; where it cannot be reached, go on without it and keep trying."""
+    async def start(self, namespace: str = "") -> None:
+        """Join the bus; where it cannot be reached, go on without it and keep trying.
+
+        :param namespace: names the installation; the nodes of others are not heard, and do not hear this one.
+        """
         ...
 
     async def stop(self) -> None:
@@ -107,7 +110,7 @@ class LocalBus:
     def on_node_lost(self, callback: Callable[[str], None]) -> None:
         """Do nothing."""
 
-    async def start(self) -> None:
+    async def start(self, namespace: str = "") -> None:
         """Do nothing."""
 
     async def stop(self) -> None:

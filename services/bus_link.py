@@ -49,6 +49,7 @@ class BusLink:
         self._pool = redis_pool(url, connections=2, timeout=patience)
         self._outbox, self._patience = outbox, patience
         self._joined, self._arrived = joined, arrived
+        self._prefix = CHANNEL
         self._channels: list[str] = []
         self._queued, self._flushed, self._works = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._joins = 0
@@ -59,9 +60,14 @@ class BusLink:
         """Whether both connections work, as far as one can tell."""
         return self._works.is_set()
 
-    async def open(self, topics: list[str]) -> None:
-        """Connect and listen to ``topics``; without an answer within a second go on trying meanwhile."""
-        self._channels = [f"{CHANNEL}{topic}" for topic in topics]
+    async def open(self, topics: list[str], namespace: str) -> None:
+        """Connect and listen to ``topics``; without an answer within a second go on trying meanwhile.
+
+        :param namespace: what sets these topics apart from those of other installations: Redis has its databases
+            apart, but not its channels.
+        """
+        self._prefix = f"{CHANNEL}{namespace}:"
+        self._channels = [f"{self._prefix}{topic}" for topic in topics]
         self._task = asyncio.create_task(self._stay(), name="bus")
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
@@ -128,7 +134,7 @@ class BusLink:
         while True:
             async with asyncio.timeout(self._patience):
                 _, channel, data = await listener.read_response(timeout=math.inf)
-            self._arrived(channel.decode().removeprefix(CHANNEL), data)
+            self._arrived(channel.decode().removeprefix(self._prefix), data)
             # Where more has come already, reading it does not wait and would keep others from running.
             await asyncio.sleep(0)
 
@@ -142,7 +148,7 @@ class BusLink:
 
     async def _send_batch(self, publisher: AbstractConnection) -> None:
         frames = self._outbox.take(max_bytes=BATCH_BYTES)
-        commands = [("PUBLISH", f"{CHANNEL}{topic}", pack(frame)) for topic, frame in frames]
+        commands = [("PUBLISH", f"{self._prefix}{topic}", pack(frame)) for topic, frame in frames]
         count = sum(len(frame.payloads) for _, frame in frames)
         try:
             async with asyncio.timeout(self._patience):

@@ -19,6 +19,7 @@ from services.errors import ParleyError
 from services.events import Announcement, ReadMoved, Typed
 from services.hub import Hub, Seat
 from services.hub_reader import DatabaseReader
+from services.installation import name_of as installation_name
 from services.node_lock import ANSWER_SECONDS, NodeLock, NodeLockTaken
 from services.notices import Notices
 from services.passwords import Passwords
@@ -116,10 +117,12 @@ class Parley:
         # Whatever room the disk has: where the key is made already, nothing is written.
         async with self._work() as tx:
             self.tokens = Tokens(await sessions.signing_key(tx))
+            installation = await installation_name(tx)
         await self.passwords.start()
         if self._redis is not None:
+            self._redis.namespace = installation
             await self._redis.start()
-        await self.bus.start()
+        await self.bus.start(installation)
         await self.sends.start()
         self.spawn(self._every(COMPARE_EVERY, self.hub.compare))
         self.spawn(self._every(SESSIONS_EVERY, self._check_sessions))

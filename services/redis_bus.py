@@ -104,10 +104,13 @@ class RedisBus:
         """Have ``callback`` called with the id of another node that stopped, or was silent for too long."""
         self._on_lost.append(callback)
 
-    async def start(self) -> None:
-        """Join the bus; where Redis does not answer within a second, go on without it and keep trying."""
+    async def start(self, namespace: str = "") -> None:
+        """Join the bus; where Redis does not answer within a second, go on without it and keep trying.
+
+        :param namespace: names the installation; the nodes of others are not heard, and do not hear this one.
+        """
         self._heart = asyncio.create_task(self._keep_beating(), name="bus heart")
-        await self._link.open([BEATS, *self._handlers])
+        await self._link.open([BEATS, *self._handlers], namespace)
 
     async def stop(self) -> None:
         """Tell the others and leave, within a second."""

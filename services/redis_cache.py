@@ -101,7 +101,7 @@ class RedisCache(Tally):
         self._emptying = failures != self._failures
 
     def _names(self, key: str) -> list[str]:
-        name = f"{PREFIX}{self._link.epoch}:{key}"
+        name = f"{PREFIX}{self._link.namespace}:{self._link.epoch}:{key}"
         return [name, f"{name}:lease"]
 
     def _remove(self, *keys: str) -> "asyncio.Future[Any]":

@@ -73,6 +73,8 @@ class RedisLink:
         self._scripts: list[str] = []
         self._on_return: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.namespace = ""
+        """Names the installation whose keys these are: others may use the same Redis."""
         self.epoch = ""
         """Names the run of the server: it changes when Redis restarts, perhaps with old data."""
 

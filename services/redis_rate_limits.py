@@ -43,7 +43,7 @@ class RedisRateLimiter:
     """
 
     def __init__(self, link: RedisLink, own: MemoryRateLimiter | None = None) -> None:
-        self._own = own or MemoryRateLimiter()
+        self._link, self._own = link, own or MemoryRateLimiter()
         self._take = link.script(_TAKE)
         self._give_back = link.script(_GIVE_BACK)
 
@@ -56,7 +56,7 @@ class RedisRateLimiter:
         if wait:
             return wait
         try:
-            wait = int(await self._take([f"parley:limit:{key}"], [rate.interval, rate.size])) / 1_000_000
+            wait = int(await self._take([self._name(key)], [rate.interval, rate.size])) / 1_000_000
         except RedisDown:
             FALLBACKS.inc()
             return 0.0
@@ -69,6 +69,9 @@ class RedisRateLimiter:
         """Undo one `take` that was allowed."""
         await self._own.give_back(key, rate)
         try:
-            await self._give_back([f"parley:limit:{key}"], [rate.interval])
+            await self._give_back([self._name(key)], [rate.interval])
         except RedisDown:
             FALLBACKS.inc()
+
+    def _name(self, key: str) -> str:
+        return f"parley:limit:{self._link.namespace}:{key}"

@@ -42,7 +42,7 @@ async def test_an_administrator_sets_a_password_for_someone(parley: Parley, sign
     await user.should_see("Set a password for Bob")
     user.find("New password").clear().type("short")
     user.find(marker="save").click()
-    await user.should_see("must be 8 to 256 characters")
+    await user.should_see("New password must be 8 to 256 characters")
     user.find("New password").clear().type("another password")
     user.find(marker="save").click()
     await user.should_see("The password of Bob is set.", retries=100)  # hashing takes a while

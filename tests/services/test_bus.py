@@ -158,8 +158,8 @@ async def test_what_no_node_published_is_ignored(redis: RedisServer, two: tuple[
     stranger = RedisLink(redis.url)
     await stranger.start()
     for topic in ("chat", "beats"):
-        await stranger.send("PUBLISH", f"parley:bus:{topic}", b"hello")
-        await stranger.send("PUBLISH", f"parley:bus:{topic}", b"\0" * 16 + b"\0\0\0\x01\xc1")
+        await stranger.send("PUBLISH", f"parley:bus::{topic}", b"hello")
+        await stranger.send("PUBLISH", f"parley:bus::{topic}", b"\0" * 16 + b"\0\0\0\x01\xc1")
     await stranger.stop()
     here.bus.publish("chat", b"1")
     await eventually(lambda: there.heard[-1:] == [("chat", b"1")])

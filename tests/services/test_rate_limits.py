@@ -207,9 +207,9 @@ async def test_redis_forgets_a_key_that_has_settled(redis_url: str, key: str) ->
     await limiter.take(key, Rate(1, 0.05))
 
     async def forgotten() -> bool:
-        return not int(await link.send("EXISTS", f"parley:limit:{key}"))
+        return not int(await link.send("EXISTS", f"parley:limit::{key}"))
 
-    assert 0 < await link.send("PTTL", f"parley:limit:{key}") <= 50
+    assert 0 < await link.send("PTTL", f"parley:limit::{key}") <= 50
     await until(forgotten, otherwise=lambda: "still there")
     await limiter.take(key, SLOW)
     await limiter.give_back(key, SLOW)

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import suppress
 
-from services.bus_link import CHANNEL
 from tests.support.processes import free_port
 
 MESSAGE = b"*3\r\n$7\r\nmessage\r\n"
@@ -47,7 +46,7 @@ class LossyRedis:
 
     def lose(self, *topics: str) -> None:
         """Let the node not hear from now on what is published under these topics, and nothing else."""
-        self._losing = tuple(f"\r\n{CHANNEL}{topic}\r\n".encode() for topic in topics)
+        self._losing = tuple(f":{topic}\r\n".encode() for topic in topics)
 
     def hang(self) -> None:
         """Let nothing that the node sends reach Redis any more, while its connections stay open."""

@@ -119,14 +119,15 @@ class PostgresServer:
         return True
 
 
-async def create_database(url: str) -> str:
-    """Make an empty database beside the one of this URL.
+async def create_database(url: str, *, like: str | None = None) -> str:
+    """Make a database beside the one of this URL.
 
     :param url: a database that may make others.
+    :param like: the URL of one that nobody uses, to make a copy of it instead of an empty one.
     :return: the new one's URL.
     """
     name = f"test_{uuid4().hex}"
-    await execute(url, f"CREATE DATABASE {name}")
+    await execute(url, f"CREATE DATABASE {name}" + (f" TEMPLATE {make_url(like).database}" if like else ""))
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
