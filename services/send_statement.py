@@ -70,9 +70,10 @@ PLANNED_ONCE = {
     "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_material": "off",
 }
 """Settings of PostgreSQL for connections that :func:`write`: planning the statement takes longer than running it, and
-each of its look-ups is one in an index, whatever the statistics said when it was planned."""
+each of its look-ups is one in an index for one key, whatever the statistics said when it was planned."""
 
 _STATEMENT = """
 WITH asked AS MATERIALIZED (
@@ -80,12 +81,15 @@ WITH asked AS MATERIALIZED (
     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[])
         WITH ORDINALITY AS draft (id, chat_id, author_id, nonce, reply_to, body, html, place)
 ), entered AS MATERIALIZED (
-    SELECT chat.id AS chat_id, member.user_id, chat.seq, chat.message_count, chat.closed_at
-    FROM chats AS chat
-    JOIN members AS member ON member.chat_id = chat.id
-    WHERE (chat.id, member.user_id) IN (SELECT chat_id, author_id FROM asked) AND member.left_at IS NULL
-    ORDER BY chat.id, member.user_id
-    FOR NO KEY UPDATE {waiting}
+    SELECT pair.chat_id, pair.author_id AS user_id, member.left_at, chat.seq, chat.message_count, chat.closed_at
+    FROM (SELECT DISTINCT chat_id, author_id FROM asked ORDER BY chat_id, author_id) AS pair
+    CROSS JOIN LATERAL (
+        SELECT seq, message_count, closed_at FROM chats WHERE id = pair.chat_id FOR NO KEY UPDATE {waiting}
+    ) AS chat
+    CROSS JOIN LATERAL (
+        SELECT left_at FROM members WHERE chat_id = pair.chat_id AND user_id = pair.author_id
+        FOR NO KEY UPDATE {waiting}
+    ) AS member
 ), judged AS MATERIALIZED (
     SELECT
         asked.*,
@@ -93,8 +97,8 @@ WITH asked AS MATERIALIZED (
         entered.message_count,
         known.id AS known_id,
         CASE
-            WHEN entered.user_id IS NULL AND member.user_id IS NOT NULL THEN '{held}'
-            WHEN entered.user_id IS NULL THEN 'stranger'
+            WHEN entered.user_id IS NULL AND member.user_id IS NOT NULL AND member.left_at IS NULL THEN '{held}'
+            WHEN entered.user_id IS NULL OR entered.left_at IS NOT NULL THEN 'stranger'
             WHEN known.id IS NOT NULL THEN 'known'
             WHEN entered.closed_at IS NOT NULL THEN 'closed'
             WHEN asked.body IS NULL THEN 'refused'
@@ -104,8 +108,7 @@ WITH asked AS MATERIALIZED (
     FROM asked
     LEFT JOIN entered ON entered.chat_id = asked.chat_id AND entered.user_id = asked.author_id
     LEFT JOIN members AS member
-        ON member.chat_id = asked.chat_id AND member.user_id = asked.author_id AND member.left_at IS NULL
-        AND entered.user_id IS NULL
+        ON member.chat_id = asked.chat_id AND member.user_id = asked.author_id AND entered.user_id IS NULL
     LEFT JOIN messages AS known
         ON known.chat_id = asked.chat_id AND known.author_id = asked.author_id AND known.nonce = asked.nonce
     LEFT JOIN messages AS replied ON replied.id = asked.reply_to AND replied.chat_id = asked.chat_id
@@ -151,8 +154,8 @@ async def write(
 ) -> list[Outcome]:
     """Write drafts in their order and commit; either all that are allowed are written, or none.
 
-    Chat and membership are locked together, so that PostgreSQL checks the newest version of both when it had to wait
-    (its documentation, 13.2.1 Read Committed): a membership that ended meanwhile does not pass.
+    Chat and membership are locked, so that PostgreSQL reads the newest version of both when it had to wait (its
+    documentation, 13.2.1 Read Committed): a membership that ended meanwhile does not pass.
 
     :param connection: outside of any transaction.
     :param drafts: no two of them with the same chat, author and nonce.
