@@ -186,8 +186,8 @@ class SocketClient:
         try:
             with acting(self._holds):
                 sent = await queue_send(self._parley, self._actor, request)
-        except ParleyError as error:
-            self.send(frames.encode(frames.Error.of(error, request.id)))
+        except Exception as error:
+            self._refuse(request, error)
             self._slots.release()
             return
         self._lanes[request.chat_id] = sent
@@ -198,12 +198,10 @@ class SocketClient:
         self._slots.release()
         if sent.cancelled():
             return
-        error = sent.exception()
-        if error is None:
-            self.send(frames.encode(frames.Ack(re=request.id, message=sent.result()[0])))
+        if error := sent.exception():
+            self._refuse(request, error)
         else:
-            refusal = error if isinstance(error, ParleyError) else Unavailable()
-            self.send(frames.encode(frames.Error.of(refusal, request.id)))
+            self.send(frames.encode(frames.Ack(re=request.id, message=sent.result()[0])))
 
     def _line_up(self, request: Request) -> None:
         """Let requests to one chat take effect in their order; those to others need not wait for them."""
@@ -227,14 +225,17 @@ class SocketClient:
                 answers = await perform(self._parley, self._actor, request)
             for answer in answers:
                 self.send(frames.encode(answer))
-        except ParleyError as error:
-            self.send(frames.encode(frames.Error.of(error, request.id)))
-        except Exception:
-            logger.exception("a %s frame failed", type(request).__name__)
-            failure = Unavailable(f"Something went wrong on the server (request {REQUEST_ID.get()}).")
-            self.send(frames.encode(frames.Error.of(failure, request.id)))
+        except Exception as error:
+            self._refuse(request, error)
         finally:
             self._slots.release()
+
+    def _refuse(self, request: Request, error: BaseException) -> None:
+        """Answer a request that failed; what nobody expected is logged, and named by the request's id."""
+        if not isinstance(error, ParleyError):
+            logger.error("a %s frame failed", type(request).__name__, exc_info=error)
+            error = Unavailable(f"Something went wrong on the server (request {REQUEST_ID.get()}).")
+        self.send(frames.encode(frames.Error.of(error, request.id)))
 
     def _fail(self, error: ParleyError, text: str = "") -> None:
         self.send(frames.encode(frames.Error.of(error, frames.request_id(text))))
