@@ -3,12 +3,15 @@
 `make test` tries some cases, the same in every run; `make fuzz` many more, different ones in every run.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
 import pytest
+
+from tests.support.postgres_server import create_database, drop_database
+from tests.support.server import ParleyServer
 
 CASES = "cases tried"
 
@@ -65,3 +68,18 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("what the fuzzers tried")
         for name, what in told:
             terminalreporter.line(f"{name}: {what}")
+
+
+@pytest.fixture(scope="module")
+async def parley(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ParleyServer]:
+    """A Parley that nothing but a module's cases use, so that what it holds and logs is their doing."""
+    database = await create_database(postgres_url)
+    parley = ParleyServer(tmp_path_factory.mktemp("fuzzed") / "data", {"DATABASE_URL": database})
+    try:
+        await parley.start()
+        yield parley
+        assert "Traceback" not in parley.output()
+        await parley.stop()
+    finally:
+        await parley.clean_up()
+        await drop_database(postgres_url, database=database)

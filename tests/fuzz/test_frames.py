@@ -18,7 +18,6 @@ from websockets.sync.client import ClientConnection, connect
 from services import frames
 from tests.fuzz.conftest import Effort
 from tests.support.person import Person
-from tests.support.postgres_server import create_database, drop_database
 from tests.support.server import ParleyServer
 
 CASES = 300
@@ -131,21 +130,6 @@ class Chat:
             connect(address, additional_headers=headers, **settings)
         )
         return connection
-
-
-@pytest.fixture(scope="module")
-async def parley(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ParleyServer]:
-    """A Parley that nobody else uses, so that its memory is this test's doing."""
-    database = await create_database(postgres_url)
-    parley = ParleyServer(tmp_path_factory.mktemp("framed") / "data", {"DATABASE_URL": database})
-    try:
-        await parley.start()
-        yield parley
-        assert "Traceback" not in parley.output()
-        await parley.stop()
-    finally:
-        await parley.clean_up()
-        await drop_database(postgres_url, database=database)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Whatever schemathesis makes of the OpenAPI description gets a documented answer, whoever asks."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,7 +21,6 @@ from schemathesis.specs.openapi import checks
 from tests.fuzz.conftest import Effort
 from tests.rest.checks import PROBLEM
 from tests.support.person import PASSWORD
-from tests.support.postgres_server import create_database, drop_database
 from tests.support.server import ParleyServer
 
 CASES = 6
@@ -122,20 +121,11 @@ class World:
 
 
 @pytest.fixture(scope="module")
-async def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A Parley that nothing but the cases use."""
-    database = await create_database(postgres_url)
-    parley = ParleyServer(tmp_path_factory.mktemp("fuzzed") / "data", {"DATABASE_URL": database})
-    try:
-        await parley.start()
-        world = World(parley.url)
-        yield world
-        world.client.close()
-        assert "Traceback" not in parley.output()
-        await parley.stop()
-    finally:
-        await parley.clean_up()
-        await drop_database(postgres_url, database=database)
+def world(parley: ParleyServer) -> Iterator[World]:
+    """The people and things of a Parley that nothing but the cases use."""
+    world = World(parley.url)
+    yield world
+    world.client.close()
 
 
 @dataclass(frozen=True)
