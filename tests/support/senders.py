@@ -206,6 +206,7 @@ class Sender:
             self.heard[frame["chat_id"]].take_event(frame)
 
     async def _greet(self, connection: ClientConnection, hello: Frame) -> None:
+        self.tally["greetings"] += 1
         for chat in hello["chats"]:
             heard = self.heard[chat["id"]]
             heard.connected(chat["seq"])
@@ -253,7 +254,7 @@ class Crowd:
         window: int = 2,
         restless: float = math.inf,
     ) -> AsyncIterator["Crowd"]:
-        """People with new accounts and chats, who begin to send.
+        """People with new accounts and chats, who are connected and begin to send.
 
         :param urls: the nodes. :param members: how many people each chat has, all of them if not given.
         :param window: messages that each has on their way at once. :param restless: see :class:`Sender`.
@@ -273,7 +274,12 @@ class Crowd:
                 for number, person in enumerate(persons)
             ]
             running = [asyncio.create_task(sender.run()) for sender in senders]
+
+            async def greeted() -> bool:
+                return all(sender.tally["greetings"] for sender in senders)
+
             try:
+                await until(greeted, otherwise=lambda: str([sender.tally for sender in senders]))
                 yield cls(senders, urls)
             finally:
                 for task in running:
