@@ -22,6 +22,7 @@ from services.errors import ParleyError
 from services.events import Announcement
 from services.members import Audience
 from services.ordering import OrderedQueue
+from services.wire import framed
 
 GAP_PATIENCE = 0.1
 """Seconds that an announcement waits for the ones before it until they are read from the database."""
@@ -43,16 +44,6 @@ DELIVERIES = Counter("parley_deliveries_total", "Events of chats handed to conne
 GAPS_HEALED = Counter("parley_gaps_healed_total", "Gaps in a chat's numbers that were read from the database")
 
 logger = logging.getLogger("parley.hub")
-
-
-class Connection(Protocol):
-    """What the hub needs of a client's connection."""
-
-    def send(self, frame: bytes) -> None:
-        """Queue an encoded frame; never blocks and never raises."""
-
-    def send_all(self, encoded: tuple[bytes, ...]) -> None:
-        """Queue encoded frames, of which all connections that get them get the very same tuple."""
 
 
 class Reader(Protocol):
@@ -81,12 +72,16 @@ class Reader(Protocol):
 
 
 class Seat:
-    """One connection's place in the hub."""
+    """One connection's place in the hub.
 
-    __slots__ = ("chats", "connection", "expires_at", "held", "joined", "left", "user_id")
+    :param write: queues what is framed (:mod:`services.wire`); never blocks and never raises. A thousand of them are
+        called for each message, so nothing stands between them and the transports.
+    """
 
-    def __init__(self, connection: Connection, *, user_id: UUID, expires_at: datetime) -> None:
-        self.connection = connection
+    __slots__ = ("chats", "expires_at", "held", "joined", "left", "user_id", "write")
+
+    def __init__(self, write: Callable[[bytes], None], *, user_id: UUID, expires_at: datetime) -> None:
+        self.write = write
         self.user_id = user_id
         self.expires_at = expires_at
         self.chats: set[UUID] = set()
@@ -94,19 +89,16 @@ class Seat:
         self.joined: set[UUID] = set()
         self.left: dict[UUID, int] = {}
 
-    def push(self, chat_id: UUID | None, seq: int | None, frame: bytes) -> None:
-        """Send a frame, or hold it until the ``hello`` is out."""
+    def push(self, chat_id: UUID | None, seq: int | None, framed_one: bytes) -> None:
+        """Write a frame, or hold it until the ``hello`` is out."""
         if self.held is None:
-            self.connection.send(frame)
+            self.write(framed_one)
         else:
-            self.held.append((chat_id, seq, frame))
+            self.held.append((chat_id, seq, framed_one))
 
-    def push_all(self, chat_id: UUID, numbers: tuple[int, ...], encoded: tuple[bytes, ...]) -> None:
-        """Send frames with these numbers, or hold them until the ``hello`` is out."""
-        if self.held is None:
-            self.connection.send_all(encoded)
-        else:
-            self.held.extend((chat_id, seq, frame) for seq, frame in zip(numbers, encoded, strict=True))
+    def silence(self) -> None:
+        """Write nothing any more: the connection is about to end."""
+        self.write = _drop
 
 
 class Stream:
@@ -237,10 +229,10 @@ class Hub:
                 self._start(self._streams[chat_id], seat, seq)
         known = numbers | dict.fromkeys(seat.joined - numbers.keys(), -1)
         seat.held, seat.joined, seat.left = None, set(), {}
-        seat.connection.send(frames.encode(hello))
-        for about, number, frame in held:
+        seat.write(framed(frames.encode(hello)))
+        for about, number, held_one in held:
             if about is None or (about in known and (number is None or number > known[about])):
-                seat.connection.send(frame)
+                seat.write(held_one)
 
     def _start(self, stream: Stream, seat: Seat, seq: int) -> None:
         if not stream.started:
@@ -276,9 +268,10 @@ class Hub:
 
     def send_to_chat(self, chat_id: UUID, frame: bytes, *, except_user: UUID | None = None) -> None:
         """Send an event without a number to all who hear a chat."""
+        event = framed(frame)
         for seat in self.seats_in(chat_id):
             if seat.user_id != except_user:
-                seat.push(chat_id, None, frame)
+                seat.push(chat_id, None, event)
 
     async def compare(self) -> None:
         """Heal what the database knows and no event told: last changes of chats heard here, and new chats.
@@ -335,27 +328,32 @@ class Hub:
     def _broadcast(self, stream: Stream, numbered: list[tuple[int, bytes]]) -> None:
         if not numbered:
             return
-        numbers, together = tuple(seq for seq, _ in numbered), tuple(frame for _, frame in numbered)
+        floors, first = stream.floors, numbered[0][0]
+        together = framed(*[frame for _, frame in numbered])
         for seat in stream.seats:
-            floor = stream.floors.get(seat, -1)
-            if floor < numbers[0]:
-                seat.push_all(stream.chat_id, numbers, together)
+            if seat.held is None and not (floors and floors.get(seat, -1) >= first):
+                seat.write(together)
             else:
-                for seq, frame in numbered:
-                    if seq > floor:
-                        seat.push(stream.chat_id, seq, frame)
+                self._push_each(stream, seat, numbered)
         DELIVERIES.inc(len(stream.seats) * len(numbered))
 
+    def _push_each(self, stream: Stream, seat: Seat, numbered: list[tuple[int, bytes]]) -> None:
+        floor = stream.floors.get(seat, -1)
+        for seq, frame in numbered:
+            if seq > floor:
+                seat.push(stream.chat_id, seq, framed(frame))
+
     def _welcome(self, stream: Stream, user_id: UUID, seq: int, welcome: bytes) -> None:
+        event = framed(welcome)
         for seat in self.seats_of(user_id):
             if seat not in stream.seats:
                 self._subscribe(seat, stream)
                 if seat.held is not None:
                     seat.joined.add(stream.chat_id)
-                seat.push(stream.chat_id, seq, welcome)
+                seat.push(stream.chat_id, seq, event)
 
     def _dismiss(self, stream: Stream, user_id: UUID, seq: int) -> None:
-        farewell = events.chat_removed(stream.chat_id)
+        farewell = framed(events.chat_removed(stream.chat_id))
         for seat in self.seats_of(user_id):
             if seat.held is not None:
                 seat.joined.discard(stream.chat_id)
@@ -486,6 +484,10 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("background work of the hub failed", exc_info=error)
+
+
+def _drop(_framed: bytes) -> None:
+    """What is written to a connection that ends goes nowhere."""
 
 
 def _observe(run: list[Announcement]) -> None:

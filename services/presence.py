@@ -15,6 +15,7 @@ import msgspec
 from services import frames
 from services.bus import Bus
 from services.hub import Hub, Seat
+from services.wire import framed
 
 GATHERED_FOR = 0.5
 """Seconds that changes are gathered, so that a thousand people coming online are few frames."""
@@ -115,7 +116,7 @@ class Presence:
         """Make those who joined a chat and those who are in it known to each other."""
         present = [user_id for user_id in member_ids if user_id in self._nodes]
         for user_id in joined:
-            frame = frames.encode(frames.Presence(online=present, offline=[]))
+            frame = framed(frames.encode(frames.Presence(online=present, offline=[])))
             for seat in self._hub.seats_of(user_id):
                 seat.push(None, None, frame)
             if user_id in self._nodes:
@@ -229,7 +230,7 @@ class Presence:
             changes: dict[UUID, bool] = {}
             for chat_id in chat_ids_alike:
                 changes |= pending[chat_id]
-            frame = _frame(changes)
+            frame = framed(_frame(changes))
             for seat in seats:
                 seat.push(None, None, frame)
 

@@ -1,10 +1,9 @@
 """The server's WebSocket protocol with one addition: a way to write ready-made frames.
 
 ASGI sends each message through several layers for each connection. What the hub sends is the same bytes for
-hundreds of connections, so the endpoint writes it straight to the transport (an ASGI extension, ``parley.frames``).
+hundreds of connections, so the hub writes it straight to the transport (an ASGI extension, ``parley.frames``).
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -35,13 +34,49 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Set up as the server does."""
         super().__init__(*args, **kwargs)
-        self._outgoing: list[bytes] = []
-        self._most_unsent = sys.maxsize
-        self._exceeded: Callable[[], None] = self._abort
+        self._exceeded: Callable[[], None] = _nothing
+        self._ending: Callable[[], None] = _nothing
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Writes what is framed; what is written in the same turn of the event loop leaves in one system call.
+
+        It is the transport's own, which gathers by itself: a broadcast calls it a thousand times. Nobody may call it
+        once the connection is ending.
+        """
+        return self.transport.write
+
+    def watch(self, most_unsent: int, *, exceeded: Callable[[], None], ending: Callable[[], None]) -> None:
+        """Be told what becomes of the connection.
+
+        :param most_unsent: bytes that the client may leave untaken before ``exceeded`` is called.
+        :param ending: called when nothing may be written any more, perhaps more than once.
+        """
+        self.transport.set_write_buffer_limits(high=most_unsent)
+        self._exceeded, self._ending = exceeded, ending
+        if self.closing:
+            ending()
+
+    def pause_writing(self) -> None:
+        """Note that the client leaves too much untaken."""
+        super().pause_writing()
+        self._exceeded()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the client is gone."""
+        self._ending()
+        super().connection_lost(exc)
+
+    def keepalive_timeout(self) -> None:
+        """Give up a client that does not answer pings."""
+        self._ending()
+        super().keepalive_timeout()
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a handshake that cannot be read is answered too, and the connection ends."""
         super().data_received(data)
+        if self.closing:
+            self._ending()
         if self.conn.handshake_exc is not None and not self.transport.is_closing():
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
@@ -60,13 +95,11 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self._abort()  # politeness would mean reading on
 
     def handle_ping(self) -> None:
-        """Answer a ping, unless the connection ends; a client that takes none of the answers ends it."""
+        """Answer a ping, unless the connection ends."""
         if self.close_sent:
             self.conn.data_to_send()
-            return
-        super().handle_ping()
-        if self.transport.get_write_buffer_size() > self._most_unsent:
-            self._exceeded()
+        else:
+            super().handle_ping()
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; a text that is not UTF-8 ends the connection (RFC 6455, section 8.1), and no more."""
@@ -81,35 +114,6 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True
-
-    def write_text(self, payload: bytes) -> None:
-        """Send a text message; what is written in the same turn of the event loop leaves in one write.
-
-        :param payload: UTF-8, not yet framed.
-        """
-        self._write(FRAMER.frame(payload))
-
-    def write_texts(self, payloads: tuple[bytes, ...]) -> None:
-        """Send text messages, as above; the same tuple may go to many connections."""
-        self._write(FRAMER.frame_all(payloads))
-
-    def _write(self, framed: bytes) -> None:
-        if not self._outgoing:
-            UNFLUSHED.add(self)
-        self._outgoing.append(framed)
-
-    def limit_unsent(self, most: int, exceeded: Callable[[], None]) -> None:
-        """Have ``exceeded`` called when the client leaves more than ``most`` bytes untaken."""
-        self._most_unsent, self._exceeded = most, exceeded
-
-    def flush(self) -> None:
-        """Hand what was written to the transport."""
-        outgoing, self._outgoing = self._outgoing, []
-        if not outgoing or self.closing:
-            return
-        self.transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
-        if self.transport.get_write_buffer_size() > self._most_unsent:
-            self._exceeded()
 
     def shutdown(self) -> None:
         """End the connection because the server stops.
@@ -134,7 +138,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """
         if self.closing or self.disconnected:
             return
-        self.flush()
+        self._ending()
         try:
             self.conn.send_close(code, reason)
         except InvalidState:
@@ -160,55 +164,5 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-class Framer:
-    """Frames a text message; the one before is remembered, because a broadcast sends the same to all in a row."""
-
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._payload = self._frame = b""
-        self._payloads: tuple[bytes, ...] = ()
-        self._frames = b""
-
-    def frame(self, payload: bytes) -> bytes:
-        """Frame a message as a server does: unmasked, in one piece (RFC 6455, section 5.2)."""
-        if payload is not self._payload:
-            self._payload, self._frame = payload, _header(len(payload)) + payload
-        return self._frame
-
-    def frame_all(self, payloads: tuple[bytes, ...]) -> bytes:
-        """Frame messages that leave together."""
-        if payloads is not self._payloads:
-            self._payloads = payloads
-            self._frames = b"".join(part for payload in payloads for part in (_header(len(payload)), payload))
-        return self._frames
-
-
-class Unflushed:
-    """The connections that have something to write; one turn of the event loop later all are flushed together."""
-
-    def __init__(self) -> None:
-        """Wait for the first."""
-        self._protocols: list[FrameProtocol] = []
-
-    def add(self, protocol: FrameProtocol) -> None:
-        """Flush this connection too."""
-        if not self._protocols:
-            protocol.loop.call_soon(self._flush)
-        self._protocols.append(protocol)
-
-    def _flush(self) -> None:
-        protocols, self._protocols = self._protocols, []
-        for protocol in protocols:
-            protocol.flush()
-
-
-FRAMER = Framer()
-UNFLUSHED = Unflushed()
-
-
-def _header(size: int) -> bytes:
-    if size < 126:
-        return bytes((0x81, size))
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big")
-    return b"\x81\x7f" + size.to_bytes(8, "big")
+def _nothing() -> None:
+    """Nobody watches."""

@@ -24,13 +24,14 @@ from services.errors import (
     Unavailable,
     ValidationFailed,
 )
-from services.frames import MessageSend, Request
+from services.frames import Answer, MessageSend, Request
 from services.hub import Seat
 from services.logs import REQUEST_ID
 from services.parley import Parley
 from services.rate_limits import REFUSED, Bucket, Rate
 from services.send_writer import Sent
 from services.sessions import ActiveSession
+from services.wire import framed
 
 PATH = "/ws"
 
@@ -112,34 +113,31 @@ class SocketClient:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         rate = Rate(parley.settings.frames_per_second, 1.0, parley.settings.frames_burst)
         self._frames, self._refused = Bucket(rate), Bucket(rate)
-        writer.limit_unsent(parley.settings.max_send_buffer_bytes, self._cut_off)
-
-    def send(self, frame: bytes) -> None:
-        """Queue an encoded frame; a client that does not read is cut off instead of waited for."""
-        self._writer.write_text(frame)
-
-    def send_all(self, encoded: tuple[bytes, ...]) -> None:
-        """Queue encoded frames that others get too."""
-        self._writer.write_texts(encoded)
+        self._seat = Seat(writer.write, user_id=self._actor, expires_at=session.expires_at)
+        # A client that does not read is cut off instead of waited for.
+        most = parley.settings.max_send_buffer_bytes
+        writer.watch(most, exceeded=self._cut_off, ending=self._seat.silence)
 
     async def serve(self, receive: Receive) -> None:
         """Give the connection its seat and answer its requests until it ends."""
-        seat = Seat(self, user_id=self._actor, expires_at=self._session.expires_at)
         end = self._parley.session_ends.watch(
             self._session.id, self._session.expires_at, lambda: self._close(SIGNED_OUT, "signed out")
         )
         try:
             # The seat is taken without waiting for anything after the check of how many there are.
-            await self._parley.join(seat)
+            await self._parley.join(self._seat)
             await self._read(receive)
         except ParleyError as error:
-            self.send(frames.encode(frames.Error.of(error)))
+            self._send(frames.Error.of(error))
             self._close(TRY_LATER, error.code)
         finally:
             end()
-            self._parley.leave(seat)
+            self._parley.leave(self._seat)
             if self._lanes:
                 await asyncio.wait(self._lanes.values())
+
+    def _send(self, answer: Answer) -> None:
+        self._seat.write(framed(frames.encode(answer)))
 
     def _cut_off(self) -> None:
         SLOW_READERS.inc()
@@ -201,7 +199,7 @@ class SocketClient:
         if error := sent.exception():
             self._refuse(request, error)
         else:
-            self.send(frames.encode(frames.Ack(re=request.id, message=sent.result()[0])))
+            self._send(frames.Ack(re=request.id, message=sent.result()[0]))
 
     def _line_up(self, request: Request) -> None:
         """Let requests to one chat take effect in their order; those to others need not wait for them."""
@@ -224,7 +222,7 @@ class SocketClient:
                 refuse_ended()  # it may have waited since before the end
                 answers = await perform(self._parley, self._actor, request)
             for answer in answers:
-                self.send(frames.encode(answer))
+                self._send(answer)
         except Exception as error:
             self._refuse(request, error)
         finally:
@@ -235,10 +233,10 @@ class SocketClient:
         if not isinstance(error, ParleyError):
             logger.error("a %s frame failed", type(request).__name__, exc_info=error)
             error = Unavailable(f"Something went wrong on the server (request {REQUEST_ID.get()}).")
-        self.send(frames.encode(frames.Error.of(error, request.id)))
+        self._send(frames.Error.of(error, request.id))
 
     def _fail(self, error: ParleyError, text: str = "") -> None:
-        self.send(frames.encode(frames.Error.of(error, frames.request_id(text))))
+        self._send(frames.Error.of(error, frames.request_id(text)))
 
 
 def _concerned(request: Request) -> Collection[UUID | None]:

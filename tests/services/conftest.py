@@ -102,7 +102,7 @@ async def connect() -> AsyncIterator[Connect]:
 
     async def connect(actor: Actor) -> ChatClient:
         client = ChatClient(actor)
-        client.seat = Seat(client, user_id=actor.id, expires_at=datetime.now(UTC) + timedelta(hours=1))
+        client.seat = Seat(client.write, user_id=actor.id, expires_at=datetime.now(UTC) + timedelta(hours=1))
         seats.append((actor.parley, client.seat))
         await actor.parley.join(client.seat)
         await client.catch_up()

@@ -199,7 +199,7 @@ class Node:
     async def connect(self, which: int) -> None:
         if which not in self.seats:
             client, soon = self.clients[which], datetime.now(UTC) + timedelta(hours=1)
-            self.seats[which] = Seat(client, user_id=client.actor.id, expires_at=soon)
+            self.seats[which] = Seat(client.write, user_id=client.actor.id, expires_at=soon)
             await self.hub.join(self.seats[which])
 
     async def move(self, move: str, which: int) -> None:

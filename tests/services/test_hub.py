@@ -64,7 +64,7 @@ class OtherNode:
 
     async def connect(self, actor: Actor) -> ChatClient:
         client = ChatClient(actor)
-        client.seat = Seat(client, user_id=actor.id, expires_at=datetime.now(UTC) + SOON)
+        client.seat = Seat(client.write, user_id=actor.id, expires_at=datetime.now(UTC) + SOON)
         await self.hub.join(client.seat)
         await client.catch_up()
         return client

@@ -151,7 +151,7 @@ class Crowd:
         if (who, where) not in self.connected:
             self.connected.add((who, where))
             client, soon = self.clients[who, where], datetime.now(UTC) + timedelta(hours=1)
-            client.seat = Seat(client, user_id=client.actor.id, expires_at=soon)
+            client.seat = Seat(client.write, user_id=client.actor.id, expires_at=soon)
             await client.actor.parley.join(client.seat)
 
     def disconnect(self, who: int, where: str) -> None:

@@ -4,6 +4,9 @@ import json
 from typing import Any
 from uuid import UUID
 
+from websockets.frames import Frame
+from websockets.protocol import Protocol, Side
+
 from services import chats, frames, members, sync
 from services.errors import NotFound
 from services.hub import Seat
@@ -70,17 +73,16 @@ class ChatClient:
         self.to_sync: set[str] = set()
         self.gone: set[str] = set()
         self.seat: Seat | None = None
+        self._parser = Protocol(Side.CLIENT, max_size=None)
 
-    def send(self, frame: bytes) -> None:
-        """Take a frame from the hub."""
-        row = json.loads(frame)
-        self.frames.append(row)
-        self._apply(row)
-
-    def send_all(self, encoded: tuple[bytes, ...]) -> None:
+    def write(self, framed: bytes) -> None:
         """Take frames from the hub."""
-        for frame in encoded:
-            self.send(frame)
+        self._parser.receive_data(framed)
+        for frame in self._parser.events_received():
+            assert isinstance(frame, Frame)
+            row = json.loads(bytes(frame.data))
+            self.frames.append(row)
+            self._apply(row)
 
     def of_type(self, kind: str) -> list[Row]:
         """The frames of a type that came so far."""
