@@ -24,7 +24,7 @@ from pages.endpoints.frame_protocol import FrameProtocol
 from pages.endpoints.http_protocol import BoundedHttpProtocol
 from pages.endpoints.socket import SocketEndpoint, SocketFirst
 from pages.headers import SecurityHeaders
-from pages.mount import mount_pages
+from pages.mount import PagesFirst, mount_pages
 from pages.origin import OriginCheck
 from pages.request_log import RequestLog
 from services import logs
@@ -78,7 +78,7 @@ def create_app(parley: Parley) -> ASGIApp:
     app = create_api(parley)
     mount_pages(app, parley)
     settings = parley.settings
-    limited = BodyLimit(app, settings.max_request_bytes)
+    limited = BodyLimit(PagesFirst(app), settings.max_request_bytes)
     guarded: Any = SecurityHeaders(OriginCheck(SocketFirst(SocketEndpoint(parley), limited), parley))
     if settings.trusted_proxies:
         guarded = ProxyHeadersMiddleware(guarded, trusted_hosts=[str(proxy) for proxy in settings.trusted_proxies])

@@ -1,4 +1,4 @@
-"""The chat page: three live columns, and the dialogs that they open."""
+"""The chat page: its live part, and the dialogs that this opens."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 from fastapi import Request
-from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from pages import theme
@@ -17,12 +16,8 @@ from pages.dialogs.profile import show_profile
 from pages.dialogs.search import show_search
 from pages.frame import Frame, tells_refusals
 from pages.guard import Visit
-from pages.live.chat_list import ChatList
-from pages.live.composer import Composer
-from pages.live.conversation import Conversation
 from pages.live.element import Live
-from pages.live.members import MemberPanel
-from pages.live.notices import Notices
+from pages.live.markup import fetch_markup_early
 from services import messages, views
 from services.errors import ValidationFailed
 from services.parley import Parley
@@ -47,68 +42,50 @@ class ChatPage:
 
     def __init__(self, parley: Parley, visit: Visit, scheme: theme.Scheme) -> None:
         self._parley, self._visit, self._scheme = parley, visit, scheme
-        with ui.element("div").classes("chat-page"):
-            chat_list = ChatList()
-            with ui.element("section"):  # Quasar's page is the main landmark
-                self._talk = Conversation()
-                Composer()
-            panel = MemberPanel()
-        Notices()
-        for live in (chat_list, self._talk):
-            live.on("newChat", self._new_chat, args=[])
-        chat_list.on("search", self._search, args=[])
-        chat_list.on("profile", self._profile, args=[])
-        self._talk.on("delete", self._delete_message)
-        panel.on("write", self._write)
-        panel.on("removeMember", self._remove_member)
-        for name, act in GROUP_ACTIONS.items():
-            self._on_group(self._talk, name, act)
-        self._on_group(panel, "addMembers", group.add_members)
-
-    def _on_group(self, live: Live, name: str, act: GroupAction) -> None:
-        @tells_refusals
-        async def handle(event: GenericEventArguments) -> None:
-            await act(self._parley, self._visit, _uuid(event.args))
-
-        live.on(name, handle)
-
-    def _open(self, chat_id: UUID, seq: int = 0) -> None:
-        self._talk.run_method("open", str(chat_id), {"seq": seq})
+        fetch_markup_early()
+        self._live = Live()
+        self._live.on("act", self._act)
 
     @tells_refusals
+    async def _act(self, event: GenericEventArguments) -> None:
+        name, value = Live.asked(event.args)
+        match name:
+            case "newChat":
+                await self._new_chat()
+            case "search":
+                show_search(self._parley, self._visit, go_to=self._open)
+            case "profile":
+                self._profile()
+            case "write":
+                self._open(await start_private(self._parley, self._visit, _uuid(value)))
+            case "removeMember":
+                await group.remove_member(self._parley, self._visit, _uuid(value, "chat_id"), _uuid(value, "user_id"))
+            case "delete":
+                await self._delete_message(_uuid(value, "chat_id"), _uuid(value, "message_id"))
+            case _ if name in GROUP_ACTIONS:
+                await GROUP_ACTIONS[name](self._parley, self._visit, _uuid(value))
+
+    def _open(self, chat_id: UUID, seq: int = 0) -> None:
+        self._live.run_method("open", str(chat_id), {"seq": seq})
+
     async def _new_chat(self) -> None:
         chat_id = await ask_for_new_chat(self._parley, self._visit)
         if chat_id:
             self._open(chat_id)
 
-    @tells_refusals
-    async def _write(self, event: GenericEventArguments) -> None:
-        self._open(await start_private(self._parley, self._visit, _uuid(event.args)))
-
-    @tells_refusals
-    async def _remove_member(self, event: GenericEventArguments) -> None:
-        await group.remove_member(
-            self._parley, self._visit, _uuid(event.args, "chat_id"), _uuid(event.args, "user_id")
-        )
-
-    @tells_refusals
-    async def _delete_message(self, event: GenericEventArguments) -> None:
-        chat_id, message_id = _uuid(event.args, "chat_id"), _uuid(event.args, "message_id")
+    async def _delete_message(self, chat_id: UUID, message_id: UUID) -> None:
         about = "Its text is erased for everyone, and cannot be brought back."
         if await confirmed("Delete this message?", about=about, action="Delete"):
             async with self._parley.transaction() as tx:
                 await messages.delete(tx, actor=self._visit.actor, chat_id=chat_id, message_id=message_id)
 
-    def _search(self) -> None:
-        show_search(self._parley, self._visit, go_to=self._open)
-
     def _profile(self) -> None:
         def renamed(user: views.OwnUser) -> None:
-            self._talk.run_method("learn", msgspec.to_builtins(user))
+            self._live.run_method("learn", msgspec.to_builtins(user))
 
         def dressed(scheme: theme.Scheme) -> None:
             self._scheme = scheme
-            self._talk.run_method("theme", scheme)
+            self._live.run_method("theme", scheme)
 
         show_profile(self._parley, self._visit, scheme=self._scheme, renamed=renamed, dressed=dressed)
 

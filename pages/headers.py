@@ -36,6 +36,8 @@ PAGE_POLICY: Final = "; ".join(
     ]
 )
 
+OK: Final = 200
+
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -45,6 +47,9 @@ HEADERS: Final = {
     "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), "
     "microphone=(), payment=(), usb=()",
 }
+
+FOREVER: Final = "public, max-age=31536000, immutable"
+"""For a file that never changes under its address."""
 
 _NEEDS_NONCE: Final = re.compile(rb'<(?=(?:script|style)\b|link rel="modulepreload")(\w+)')
 
@@ -69,6 +74,28 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_guarded)
+
+
+class KeptFiles:
+    """Has browsers keep what lies under a path for ever.
+
+    :param app: the application behind. :param path: where the files are.
+    """
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_kept(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == OK:
+                MutableHeaders(raw=message["headers"])["Cache-Control"] = FOREVER
+            await send(message)
+
+        kept = scope["type"] == "http" and scope["path"].startswith(self._path)
+        await self._app(scope, receive, send_kept if kept else send)
 
 
 class PagePolicy:

@@ -7,6 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+PROGRAMS = ("/api", "/health", "/metrics")
+"""What the paths begin with that are for programs."""
+
 PATHS = ("/api", "/api/{path:path}", "/health", "/health/{path:path}", "/metrics")
 
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")

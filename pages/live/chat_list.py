@@ -1,9 +1,9 @@
-"""The left column: who one is, and one's chats, newest first."""
+"""The left column: who one is, and one's chats, newest first; it emits ``newChat``, ``search`` and ``profile``."""
 
-from pages.live.element import Live
 from pages.live.parts import avatar, icon, icon_button, menu_item
 
 TEMPLATE = f"""
+<nav class="column-chats" aria-label="Chats">
 <header class="bar">
   <span class="brand">Parley</span>
   {icon_button("search", "Search messages", "emit('search')")}
@@ -72,12 +72,5 @@ TEMPLATE = f"""
     <button type="button" class="primary" @click="emit('newChat')">Start a chat</button>
   </template>
 </div>
+</nav>
 """
-
-
-class ChatList(Live):
-    """One's chats with their unread counts; emits ``newChat``, ``search`` and ``profile``."""
-
-    def __init__(self) -> None:
-        super().__init__(TEMPLATE, tag="nav", label="Chats")
-        self.classes("column-chats")

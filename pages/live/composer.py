@@ -1,9 +1,9 @@
 """Below the messages: who is typing, and the box to write in."""
 
-from pages.live.element import Live
 from pages.live.parts import icon, icon_button
 
 TEMPLATE = f"""
+<div>
 <div v-if="chat" class="composer">
   <p class="typing" aria-live="off"><template v-if="typists(chat.id).length"><span class="dots" aria-hidden="true">
     <i></i><i></i><i></i></span>{{{{ typists(chat.id).slice(0, 3).join(', ') }}}}
@@ -31,11 +31,5 @@ TEMPLATE = f"""
     </div>
   </form>
 </div>
+</div>
 """
-
-
-class Composer(Live):
-    """Where one writes; it emits nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(TEMPLATE)

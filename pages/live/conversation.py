@@ -1,6 +1,9 @@
-"""The middle column: the open chat's heading and messages."""
+"""The middle column: the open chat's heading and messages.
 
-from pages.live.element import Live
+It emits ``newChat``; with the chat's id ``rename``, ``addMembers``, ``transfer``, ``close``, ``reopen`` and
+``leave``; and ``delete`` with a message's ids.
+"""
+
 from pages.live.parts import avatar, icon, icon_button, menu_item
 
 EMOJI = [*"👍😂🎉😮😢🙏👀✅❌🔥💯🤔👏🚀😍😅😎🤝💡☕🍕👋💪", "❤️"]
@@ -154,14 +157,4 @@ _MESSAGES = f"""
 </div>
 """
 
-
-class Conversation(Live):
-    """The open chat.
-
-    Emits ``newChat``; with the chat's id ``rename``, ``addMembers``, ``transfer``, ``close``, ``reopen`` and
-    ``leave``; and ``delete`` with a message's ids.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(_HEADING + _MESSAGES)
-        self.classes("conversation")
+TEMPLATE = f'<div class="conversation">{_HEADING}{_MESSAGES}</div>'

@@ -1,6 +1,7 @@
 // Parley's only script: one WebSocket, one reactive store of what came over it, and the actions on both.
-// It draws nothing: each Live element binds all of it to a Vue template that a Python class beside this file holds.
-import { computed, h, nextTick, reactive, toRaw, watch } from "vue";
+// It draws nothing: it binds all of it to the Vue templates that the Python files beside it hold.
+import { computed, nextTick, reactive, toRaw, watch } from "vue";
+import { page, parts } from "parley-markup";
 
 const PAGE = 50; // messages fetched at once
 const ROWS = 300; // messages in the document at once: a window on those that were fetched
@@ -389,12 +390,11 @@ const shared = {
   theme, learn, focusComposer, text, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title,
   names, typists, initials, hue, find,
 };
+let ask = null; // NiceGUI's way to the Python behind the page
+const emit = (name, value) => ask("act", name, value);
+const bound = (template) => ({ template, setup: () => ({ ...shared, emit }) });
 export default {
-  inheritAttrs: false, props: { root: Object },
-  setup({ root }, { attrs, slots, emit, expose }) {
-    expose(shared);
-    // NiceGUI makes a new component of the slot's template whenever it renders: keep the first, and what it shows.
-    const view = { template: slots.default({})[0].type.template, setup: () => ({ ...shared, emit }) };
-    return () => h(root.is, { id: attrs.id, class: attrs.class, "aria-label": root.label }, h(view));
-  },
+  components: Object.fromEntries(Object.entries(parts).map(([name, template]) => [name, bound(template)])),
+  template: page, emits: ["act"],
+  setup: (_, context) => ((ask = context.emit), context.expose(shared)),
 };

@@ -1,9 +1,9 @@
-"""The right column: the members of the open group chat."""
+"""The right column: the members of the open group; it emits ``addMembers``, ``write`` and ``removeMember``."""
 
-from pages.live.element import Live
 from pages.live.parts import avatar, icon, icon_button
 
 TEMPLATE = f"""
+<aside class="column-members" aria-label="Members">
 <template v-if="state.panel && chat">
   <header class="bar">
     <h2>Members</h2>
@@ -31,12 +31,5 @@ TEMPLATE = f"""
     </li>
   </ul>
 </template>
+</aside>
 """
-
-
-class MemberPanel(Live):
-    """Who is in the open chat; emits ``addMembers``, ``write`` and ``removeMember``."""
-
-    def __init__(self) -> None:
-        super().__init__(TEMPLATE, tag="aside", label="Members")
-        self.classes("column-members")

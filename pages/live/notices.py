@@ -1,6 +1,5 @@
 """What lies over the page: the lost connection, the session's end, and signing in again."""
 
-from pages.live.element import Live
 from pages.live.parts import icon
 
 TEMPLATE = f"""
@@ -30,10 +29,3 @@ TEMPLATE = f"""
   </form></div>
 </q-dialog>
 """
-
-
-class Notices(Live):
-    """Banners and the dialog that asks to sign in again; it emits nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(TEMPLATE)

@@ -1,6 +1,6 @@
 from nicegui import ui
 
-from pages.live.chat_list import ChatList
+from pages.live.element import Live
 from services import accounts, chats
 from services.parley import Parley
 from tests.pages.conftest import SignUp, Visit
@@ -13,7 +13,7 @@ async def test_a_new_group_needs_a_name_and_the_dialog_waits_for_it(
     ada, bob = await sign_up("ada"), await sign_up("bob")
     user = await visit(ada)
     await user.open("/")
-    user.find(kind=ChatList).trigger("newChat")
+    user.find(kind=Live).trigger("act", ["newChat"])
     await user.should_see("Bob", retries=20)
 
     user.find("Group").click()
@@ -43,7 +43,8 @@ async def test_one_changes_ones_display_name(parley: Parley, sign_up: SignUp, vi
     ada = await sign_up("ada")
     user = await visit(ada)
     await user.open("/")
-    user.find(kind=ChatList).trigger("profile")
+    user.find(kind=Live).trigger("act", ["profile"])
+    await user.should_see("Your name", retries=20)
     user.find("Your name").clear().type("Countess")
     user.find("Save").click()
 

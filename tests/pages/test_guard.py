@@ -82,10 +82,14 @@ async def test_malformed_events_of_a_page_leave_no_traceback_and_it_takes_others
     page = await OpenPage.of(ada)
     before = len(server.output())
     malformed: tuple[Any, ...] = ([], None, 7, "x", [None], ["x"], [{"chat_id": "x"}], {"chat_id": 1}, [[[[]]]])
+    values = (None, "7", '"x"', "[null]", '{"chat_id": 1}', "[[[[]]]]", "{")
     async with page.connected(ada.cookie) as socket:
         for _, event in page.events:
             for args in malformed:
                 await socket.emit("event", {**event, "args": args})
+            for name in ("rename", "leave", "write", "removeMember", "delete", "nothing"):
+                for value in values:
+                    await socket.emit("event", {**event, "args": [f'"{name}"', value]})
         messages: tuple[Any, ...] = ({}, [1], None, "x", page.new_chat | {"id": [], "listener_id": {}})
         for message in messages:
             for kind in ("event", "javascript_response", "ack", "log", "handshake", "nonsense"):

@@ -32,7 +32,7 @@ class OpenPage:
             for id_, element in elements.items()
             for event in element.get("events", [])
         ]
-        self.new_chat = dict(self.events)["newChat"]
+        self.new_chat = dict(self.events)["act"] | {"args": ['"newChat"']}
 
     @classmethod
     async def of(cls, person: Person) -> Self:
