@@ -50,7 +50,11 @@ async def create(
 
 async def list_for(tx: Transaction, *, actor: UUID) -> list[views.MyChat]:
     """Return all chats of a person, the one with the newest message first."""
-    chats = await _described(tx, actor, None)
+    return newest_first(await _described(tx, actor, None))
+
+
+def newest_first(chats: list[views.MyChat]) -> list[views.MyChat]:
+    """Return chats in the order in which they are shown: the one with the newest message first."""
     return sorted(chats, key=_last_active, reverse=True)
 
 
@@ -119,16 +123,6 @@ async def transfer(tx: Transaction, *, actor: UUID, chat_id: UUID, user_id: UUID
         await _changed(tx, entry.chat)
         entry.member.version = heir.version = entry.chat.seq
     return await get(tx, actor=actor, chat_id=chat_id)
-
-
-async def ids_of(tx: Transaction, *, user_id: UUID) -> list[UUID]:
-    """Return the ids of a person's chats."""
-    return list(await tx.session.scalars(_IDS, {"user_id": user_id}))
-
-
-_IDS = select(models.Member.chat_id).where(
-    models.Member.user_id == bindparam("user_id", type_=Uuid()), models.Member.left_at.is_(None)
-)
 
 
 async def ids_of_each(tx: Transaction, *, user_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:

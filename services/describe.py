@@ -106,6 +106,17 @@ async def reactions(
     if not message_ids:
         return {}
     rows = await tx.session.execute(_REACTIONS, {"message_ids": list(message_ids), "actor": actor})
+    return reactions_by_message(rows, actor=actor)
+
+
+def reactions_by_message(
+    rows: Iterable[Sequence[Any]], *, actor: UUID | None
+) -> dict[UUID, dict[str, views.Reactions]]:
+    """Describe reactions as they are read for many messages.
+
+    :param rows: the message's id, the emoji, how many reacted, the ids to show, whether one's own is among all.
+    :param actor: who asks; their own id stands first among those who reacted.
+    """
     found: dict[UUID, dict[str, views.Reactions]] = {}
     for message_id, emoji, count, ids, own in rows:
         shown = _own_first(ids, actor) if own and actor else ids

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services import chats, describe, frames, members, sync
+from services import chats, frames, hello_statement, members, sync
 from services.members import Audience
 
 if TYPE_CHECKING:
@@ -20,27 +20,23 @@ class DatabaseReader:
 
     async def chat_ids(self, user_id: UUID) -> list[UUID]:
         """Return the chats of a person."""
-        async with self._parley.snapshot() as tx:
-            return await chats.ids_of(tx, user_id=user_id)
+        return await hello_statement.chat_ids(self._parley.reads, user_id=user_id)
 
     async def hello(self, user_id: UUID, expires_at: datetime) -> frames.Hello:
         """Return the first frame of a person's connection."""
-        async with self._parley.snapshot() as tx:
-            online = await members.fellows(tx, user_id=user_id, among=self._parley.presence.online())
-            own_chats = await chats.list_for(tx, actor=user_id)
-            referred = {chat.peer.id for chat in own_chats if chat.peer}
-            referred |= {chat.last_message.author_id for chat in own_chats if chat.last_message}
-            referred |= {chat.owner_id for chat in own_chats if chat.owner_id}
-            referred.update(await members.some_fellows(tx, user_id=user_id))
-            people = {row.id: row for row in await describe.user_rows(tx, {user_id, *referred})}
-            return frames.Hello(
-                protocol=frames.PROTOCOL,
-                user=describe.own_user(people[user_id]),
-                session_expires_at=expires_at,
-                chats=own_chats,
-                users=[describe.user(people[referred_id]) for referred_id in referred],
-                online=online,
-            )
+        hub, online = self._parley.hub, self._parley.presence.online()
+        # Whom this node has connected, its hub knows without asking.
+        elsewhere = online - hub.user_ids()
+        greeting = await hello_statement.greeting(self._parley.reads, user_id=user_id, among=elsewhere)
+        here = {seat.user_id for chat in greeting.chats for seat in hub.seats_in(chat.id)}
+        return frames.Hello(
+            protocol=frames.PROTOCOL,
+            user=greeting.user,
+            session_expires_at=expires_at,
+            chats=greeting.chats,
+            users=greeting.users,
+            online=[*(here & online), *greeting.fellows],
+        )
 
     async def audience(self, chat_id: UUID) -> Audience | None:
         """Return a chat and who is in it, or None when there is no such chat."""

@@ -1,12 +1,10 @@
 """Who is in a chat: listing, adding, removing, leaving."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import func, select
 
 import models
 from services import describe, events, views
@@ -72,31 +70,6 @@ async def audience(tx: Transaction, *, chat_id: UUID) -> Audience | None:
         return None
     some = await describe.users(tx, await _some_members(tx, chat_id))
     return Audience(describe.chat(chat), await ids_of(tx, chat_id=chat_id), some)
-
-
-async def fellows(tx: Transaction, *, user_id: UUID, among: Collection[UUID]) -> list[UUID]:
-    """Return which of these people share a chat with someone."""
-    found = await tx.session.scalars(_FELLOWS, {"user_id": user_id, "among": list(among)})
-    return list(found)
-
-
-async def some_fellows(tx: Transaction, *, user_id: UUID) -> list[UUID]:
-    """Return people who share a chat with someone: all of them in a small team, some in a large one."""
-    return list(await tx.session.scalars(_SOME_FELLOWS, {"user_id": user_id}))
-
-
-def _fellows() -> Select[UUID]:
-    member, own = models.Member, aliased(models.Member)
-    return (
-        select(member.user_id)
-        .join(own, own.chat_id == member.chat_id)
-        .where(own.user_id == bindparam("user_id", type_=Uuid()), own.left_at.is_(None), member.left_at.is_(None))
-    )
-
-
-# Built once: putting such a query together takes longer than running it.
-_SOME_FELLOWS = _fellows().where(models.Member.user_id != bindparam("user_id", type_=Uuid())).limit(MOST_FELLOWS)
-_FELLOWS = _fellows().where(models.Member.user_id == any_(bindparam("among", type_=ARRAY(Uuid())))).distinct()
 
 
 async def admissions(tx: Transaction, *, since: datetime | None) -> tuple[datetime, list[tuple[UUID, UUID]]]:

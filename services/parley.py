@@ -35,6 +35,7 @@ from services.send_writer import LANES_AT_ONCE, SendWriter
 from services.session_ends import SessionEnds
 from services.sessions import Tokens
 from services.settings import Settings
+from services.single_reads import SingleReads
 from services.transaction import Transaction, database_errors
 
 CHAT_TOPIC = "chat"
@@ -74,6 +75,7 @@ class Parley:
     def __init__(self, settings: Settings, database_url: str) -> None:
         self.settings = settings
         self.engine = create_engine(database_url, pool_size=settings.database_pool, timeout=settings.database_timeout)
+        self.reads = SingleReads(database_url, timeout=settings.database_timeout)
         self.passwords = Passwords(max_waiting=settings.max_hashes_waiting)
         self._redis = RedisLink(settings.redis_url) if settings.redis_url else None
         self.cache: Cache = RedisCache(self._redis) if self._redis else MemoryCache()
@@ -147,6 +149,7 @@ class Parley:
         await self.passwords.stop()
         await self._lock.release()
         await self._sending.dispose()
+        await self.reads.stop()
         await self.readiness.stop()
         await self.engine.dispose()
 

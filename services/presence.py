@@ -6,7 +6,7 @@ the roll is called: each node names all its people, and what differs is put righ
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -86,7 +86,7 @@ class Presence:
         bus.on_reconnect(self._call_roll)
         bus.on_node_lost(self._lose)
 
-    def online(self) -> Collection[UUID]:
+    def online(self) -> KeysView[UUID]:
         """Return the ids of all who are online."""
         return self._nodes.keys()
 

@@ -19,6 +19,7 @@ import models
 from services import describe, views
 from services.cache import Lease
 from services.errors import NotFound, Unavailable
+from services.single_reads import SingleReads
 from services.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ async def authenticate(parley: "Parley", token: str | None) -> ActiveSession | N
     key = session_key(secret_hash)
     found = await parley.cache.get(key)
     if isinstance(found, Lease):
-        async with parley.snapshot() as tx:
-            session, seen_at = await _look_up(tx, secret_hash)
+        session, seen_at = await _look_up(parley.reads, secret_hash)
         if session is not None:
             await _note_seen(parley, session, seen_at)
             await parley.cache.fill(key, found, msgpack.encode(session), ttl=KEPT)
@@ -189,19 +189,21 @@ async def _end_where(tx: Transaction, *conditions: Any) -> bool:
     return bool(ended)
 
 
-async def _look_up(tx: Transaction, secret_hash: bytes) -> tuple[ActiveSession | None, datetime]:
-    row = models.Session
-    found = (
-        await tx.session.execute(
-            select(row, models.User)
-            .join(models.User, models.User.id == row.user_id)
-            .where(row.secret_hash == secret_hash, row.expires_at > func.now())
-        )
-    ).one_or_none()
-    if found is None:
-        return None, datetime.now(UTC)
-    session, user = found
-    return ActiveSession(session.id, describe.own_user(user), session.expires_at), session.last_seen_at
+_LOOK_UP = """
+SELECT
+    session.id, session.expires_at, session.last_seen_at,
+    person.id, person.username, person.display_name, person.created_at, person.is_admin,
+    person.deactivated_at IS NULL
+FROM sessions AS session
+JOIN users AS person ON person.id = session.user_id
+WHERE session.secret_hash = $1 AND session.expires_at > now()
+"""
+
+
+async def _look_up(reads: SingleReads, secret_hash: bytes) -> tuple[ActiveSession | None, datetime]:
+    for session_id, expires_at, seen_at, *person in await reads.fetch(_LOOK_UP, secret_hash):
+        return ActiveSession(session_id, views.OwnUser(*person), expires_at), seen_at
+    return None, datetime.now(UTC)
 
 
 async def _note_seen(parley: "Parley", session: ActiveSession, seen_at: datetime) -> None:

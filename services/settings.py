@@ -82,7 +82,7 @@ class Settings(BaseSettings):
 
     session_hours: float = _setting("hours from sign-in to the end of a session", 7.0, gt=0, le=24 * 365)
     database_pool: int = _setting(
-        "database connections of this node, besides five for sending and for its own watch", 12, ge=2, le=200
+        "database connections of this node, besides nine for sending, greeting and its own watch", 12, ge=2, le=200
     )
     database_timeout: float = _setting("seconds that one database statement may take", 15.0, gt=0)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,9 +65,10 @@ def database_errors() -> Iterator[None]:
     """Turn a database that cannot be reached, or does not do its work now, into :class:`Unavailable`."""
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, PostgresError, InterfaceError) as error:
+        said = error.orig if isinstance(error, DBAPIError) else error
         # asyncpg gives such a state too to values that it cannot encode and never sends.
-        if str(getattr(error.orig, "sqlstate", None))[:2] in WRONG_STATEMENT:
+        if str(getattr(said, "sqlstate", None))[:2] in WRONG_STATEMENT:
             raise
         OUTAGE.note(error)
         raise Unavailable from error

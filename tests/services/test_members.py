@@ -216,21 +216,6 @@ class TestTheListOfMembers:
             await names(ben, chat_id)
 
 
-class TestFellows:
-    async def test_are_those_who_share_a_chat_each_named_once(self, ann: Actor, ben: Actor, cat: Actor) -> None:
-        await ann.group(ben)
-        await ann.private(ben)
-        left = await ann.group(cat)
-        await remove(cat, left, cat)
-        async with ann.parley.snapshot() as tx:
-            found = await members.fellows(tx, user_id=ann.id, among=[ann.id, ben.id, cat.id])
-        assert sorted(found) == sorted([ann.id, ben.id])
-
-    async def test_are_nobody_among_nobody(self, ann: Actor) -> None:
-        async with ann.parley.snapshot() as tx:
-            assert await members.fellows(tx, user_id=ann.id, among=[]) == []
-
-
 class TestTheCachedMembership:
     async def test_follows_every_change_at_once(self, parley: Parley, ann: Actor, ben: Actor) -> None:
         chat_id = await ann.group()

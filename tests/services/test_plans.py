@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import event, text
 
-from services import chats, messages, reactions, reads, search, sync
+from services import chats, hello_statement, messages, reactions, reads, search, sync
 from services.hub_reader import DatabaseReader
 from services.parley import Parley
 from tests.services.conftest import NewParley
@@ -109,6 +109,17 @@ async def test_nothing_that_is_asked_often_reads_all_messages(new_parley: NewPar
     }
     found = {name: await scans(parley, act) for name, act in actions.items()}
     assert {name: statements for name, statements in found.items() if statements} == {}
+
+
+async def test_a_greeting_reads_no_table_from_one_end_to_the_other(new_parley: NewParley) -> None:
+    parley = await new_parley()
+    ann, _, _ = await filled(parley)
+    for statement, arguments in [
+        (hello_statement.CHAT_IDS, (ann.id,)),
+        (hello_statement.HELLO, (ann.id, [ann.id], 200, 100)),
+    ]:
+        [[plan]] = await parley.reads.fetch(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
+        assert list(scanned(plan[0]["Plan"])) == []
 
 
 async def test_a_scan_of_all_messages_would_be_noticed(new_parley: NewParley) -> None:
