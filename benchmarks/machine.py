@@ -31,15 +31,32 @@ def describe() -> str:
 @contextmanager
 def on_server_cpu() -> Iterator[None]:
     """Let what is started here, and all that it starts, stay on the server's processor."""
-    with _pinned(0):
+    with on_cpus(0, 0):
         yield
 
 
 @contextmanager
 def on_load_cpu() -> Iterator[None]:
     """Keep the load away from the server's processor."""
-    with _pinned(1):
+    with on_cpus(1, 1):
         yield
+
+
+@contextmanager
+def on_cpus(first: int, last: int) -> Iterator[None]:
+    """Let what is started here stay on some processors, as far as there are so many.
+
+    :param first: the place of the first of them, from 0. :param last: the place of the last one.
+    """
+    if len(CPUS) < 2:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CPUS[first : last + 1] or CPUS)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +96,6 @@ def _clock(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3)
     used = psutil.Process(pid).cpu_times()
     return float(used.user + used.system)
-
-
-@contextmanager
-def _pinned(place: int) -> Iterator[None]:
-    if len(CPUS) < 2:
-        yield
-        return
-    os.sched_setaffinity(0, {CPUS[place]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, CPUS)
 
 
 def _git(*arguments: str) -> str:
