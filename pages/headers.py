@@ -13,6 +13,7 @@ The policy of a page is as tight as NiceGUI 3.18 and Vue allow. Its exceptions, 
 
 import re
 import secrets
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -61,7 +62,7 @@ class SecurityHeaders:
         """Wrap the whole application."""
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a request."""
 
         async def send_guarded(message: Message) -> None:
@@ -73,7 +74,7 @@ class SecurityHeaders:
                 message["headers"] = headers.raw
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        return self._app(scope, receive, send_guarded)
 
 
 class KeptFiles:

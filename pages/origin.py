@@ -3,6 +3,8 @@
 A browser says where a request comes from in ``Origin`` (RFC 6454) and ``Sec-Fetch-Site`` (W3C Fetch Metadata).
 """
 
+from collections.abc import Awaitable
+
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,11 +27,12 @@ class OriginCheck:
         self._app = app
         self._parley = parley
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass a request on, or refuse it."""
-        if not self._changes_state(scope) or self._is_welcome(HTTPConnection(scope)):
-            await self._app(scope, receive, send)
-            return
+        welcome = not self._changes_state(scope) or self._is_welcome(HTTPConnection(scope))
+        return self._app(scope, receive, send) if welcome else self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = Forbidden("This request comes from another site.")
         if scope["type"] == "websocket":
             await receive()

@@ -71,6 +71,24 @@ class Reader(Protocol):
         """
 
 
+class Greeting:
+    """What happens to a seat while its ``hello`` is being read.
+
+    ``held`` are the events that come meanwhile: which chat they are about and their number, where they have them.
+    """
+
+    __slots__ = ("held", "joined", "left")
+
+    def __init__(self) -> None:
+        self.held: list[tuple[UUID | None, int | None, bytes]] = []
+        self.joined: set[UUID] = set()
+        self.left: dict[UUID, int] = {}
+
+    def left_at(self, chat_id: UUID) -> int:
+        """Return the number with which the person left a chat meanwhile, or -1."""
+        return self.left.get(chat_id, -1)
+
+
 class Seat:
     """One connection's place in the hub.
 
@@ -78,23 +96,21 @@ class Seat:
         called for each message, so nothing stands between them and the transports.
     """
 
-    __slots__ = ("chats", "expires_at", "held", "joined", "left", "user_id", "write")
+    __slots__ = ("chats", "expires_at", "greeting", "user_id", "write")
 
     def __init__(self, write: Callable[[bytes], None], *, user_id: UUID, expires_at: datetime) -> None:
         self.write = write
         self.user_id = user_id
         self.expires_at = expires_at
         self.chats: set[UUID] = set()
-        self.held: list[tuple[UUID | None, int | None, bytes]] | None = []
-        self.joined: set[UUID] = set()
-        self.left: dict[UUID, int] = {}
+        self.greeting: Greeting | None = None
 
     def push(self, chat_id: UUID | None, seq: int | None, framed_one: bytes) -> None:
         """Write a frame, or hold it until the ``hello`` is out."""
-        if self.held is None:
+        if self.greeting is None:
             self.write(framed_one)
         else:
-            self.held.append((chat_id, seq, framed_one))
+            self.greeting.held.append((chat_id, seq, framed_one))
 
     def silence(self) -> None:
         """Write nothing any more: the connection is about to end."""
@@ -182,19 +198,20 @@ class Hub:
         :raises ParleyError: the database cannot be read; the seat is given up.
         """
         self._seats.setdefault(seat.user_id, set()).add(seat)
+        greeting = seat.greeting = Greeting()
         try:
             async with self._joining:
-                hello = await self._subscribed_hello(seat)
+                hello = await self._subscribed_hello(seat, greeting)
         except BaseException:
             self.leave(seat)
             raise
-        self._settle(seat, hello)
+        self._settle(seat, greeting, hello)
 
-    async def _subscribed_hello(self, seat: Seat) -> frames.Hello:
+    async def _subscribed_hello(self, seat: Seat, greeting: Greeting) -> frames.Hello:
         for chat_id in await self._reader.chat_ids(seat.user_id):
             self._subscribe(seat, self._stream(chat_id))
         hello = await self._reader.hello(seat.user_id, seat.expires_at)
-        while missed := self._missed(seat, hello.chats):
+        while missed := self._missed(seat, greeting, hello.chats):
             for chat_id in missed:
                 self._subscribe(seat, self._stream(chat_id))
             hello = await self._reader.hello(seat.user_id, seat.expires_at)
@@ -211,30 +228,29 @@ class Hub:
         for chat_id in list(seat.chats):
             self._unsubscribe(seat, self._streams[chat_id])
 
-    def _missed(self, seat: Seat, chats: list[views.MyChat]) -> list[UUID]:
+    def _missed(self, seat: Seat, greeting: Greeting, chats: list[views.MyChat]) -> list[UUID]:
         """Find chats of the snapshot whose later events have passed the seat by; they need a newer snapshot."""
         return [
             chat.id
             for chat in chats
             if (stream := self._streams.get(chat.id)) is not None
-            and seat.left.get(chat.id, -1) <= chat.seq
+            and greeting.left_at(chat.id) <= chat.seq
             and chat.seq < (stream.started_at if chat.id in seat.chats else stream.delivered)
         ]
 
-    def _settle(self, seat: Seat, hello: frames.Hello) -> None:
+    def _settle(self, seat: Seat, greeting: Greeting, hello: frames.Hello) -> None:
         numbers = {chat.id: chat.seq for chat in hello.chats}
-        held = seat.held if seat.held is not None else []
-        for chat_id in seat.chats - numbers.keys() - seat.joined:
+        for chat_id in seat.chats - numbers.keys() - greeting.joined:
             self._unsubscribe(seat, self._streams[chat_id])
         for chat_id, seq in numbers.items():
-            if chat_id not in seat.chats and seat.left.get(chat_id, -1) <= seq:
+            if chat_id not in seat.chats and greeting.left_at(chat_id) <= seq:
                 self._subscribe(seat, self._stream(chat_id))
             if chat_id in seat.chats:
                 self._start(self._streams[chat_id], seat, seq)
-        known = numbers | dict.fromkeys(seat.joined - numbers.keys(), -1)
-        seat.held, seat.joined, seat.left = None, set(), {}
+        known = numbers | dict.fromkeys(greeting.joined - numbers.keys(), -1)
+        seat.greeting = None
         seat.write(framed(frames.encode(hello)))
-        for about, number, held_one in held:
+        for about, number, held_one in greeting.held:
             if about is None or (about in known and (number is None or number > known[about])):
                 seat.write(held_one)
 
@@ -335,7 +351,7 @@ class Hub:
         floors, first = stream.floors, numbered[0][0]
         together = framed(*[frame for _, frame in numbered])
         for seat in stream.seats:
-            if seat.held is None and not (floors and floors.get(seat, -1) >= first):
+            if seat.greeting is None and not (floors and floors.get(seat, -1) >= first):
                 seat.write(together)
             else:
                 self._push_each(stream, seat, numbered)
@@ -352,16 +368,16 @@ class Hub:
         for seat in self.seats_of(user_id):
             if seat not in stream.seats:
                 self._subscribe(seat, stream)
-                if seat.held is not None:
-                    seat.joined.add(stream.chat_id)
+                if seat.greeting is not None:
+                    seat.greeting.joined.add(stream.chat_id)
                 seat.push(stream.chat_id, seq, event)
 
     def _dismiss(self, stream: Stream, user_id: UUID, seq: int) -> None:
         farewell = framed(events.chat_removed(stream.chat_id))
         for seat in self.seats_of(user_id):
-            if seat.held is not None:
-                seat.joined.discard(stream.chat_id)
-                seat.left[stream.chat_id] = seq
+            if seat.greeting is not None:
+                seat.greeting.joined.discard(stream.chat_id)
+                seat.greeting.left[stream.chat_id] = seq
             if seat in stream.seats:
                 stream.seats.discard(seat)
                 stream.floors.pop(seat, None)

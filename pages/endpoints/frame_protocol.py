@@ -13,6 +13,8 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from pages.endpoints.idle import Gate, Inbox
+
 EXTENSION = "parley.frames"
 
 RESTARTING = 1012
@@ -34,6 +36,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Set up as the server does."""
         super().__init__(*args, **kwargs)
+        self.queue = cast(Any, Inbox())
+        self.writable = cast(Any, Gate())
         self._exceeded: Callable[[], None] = _nothing
         self._ending: Callable[[], None] = _nothing
 
@@ -56,6 +60,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self._exceeded, self._ending = exceeded, ending
         if self.closing:
             ending()
+
+    def forget_handshake(self) -> None:
+        """Let go of the headers, which an open connection would keep; nobody asks for them again."""
+        self.request.headers.clear()
+        self.response.headers.clear()
+        cast(list[Any], self.scope["headers"]).clear()
 
     def pause_writing(self) -> None:
         """Note that the client leaves too much untaken."""

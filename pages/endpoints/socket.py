@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -59,10 +59,10 @@ class SocketFirst:
         self._socket = socket
         self._others = others
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass a request on."""
         is_socket = scope["type"] == "websocket" and scope["path"] == PATH
-        await (self._socket if is_socket else self._others)(scope, receive, send)
+        return (self._socket if is_socket else self._others)(scope, receive, send)
 
 
 class SocketEndpoint:
@@ -83,8 +83,9 @@ class SocketEndpoint:
             await refuse(send, error)
             return
         await send({"type": "websocket.accept"})
-        client = SocketClient(self._parley, session, scope["extensions"][EXTENSION]["writer"])
-        await client.serve(receive)
+        writer: FrameProtocol = scope["extensions"][EXTENSION]["writer"]
+        writer.forget_handshake()
+        await SocketClient(self._parley, session, writer).serve(receive)
 
     async def _admit(self, token: str | None) -> ActiveSession:
         if self._parley.draining:
@@ -103,9 +104,13 @@ class SocketEndpoint:
 class SocketClient:
     """One client's connection."""
 
+    __slots__ = (
+        "_actor", "_frames", "_holds", "_lanes", "_parley", "_refused", "_seat", "_session_id", "_slots", "_writer",
+    )  # fmt: skip
+
     def __init__(self, parley: Parley, session: ActiveSession, writer: FrameProtocol) -> None:
         self._parley = parley
-        self._session = session
+        self._session_id = session.id
         self._actor = session.user.id
         self._holds = partial(parley.session_ends.holds, session.id, session.expires_at)
         self._writer = writer
@@ -120,9 +125,7 @@ class SocketClient:
 
     async def serve(self, receive: Receive) -> None:
         """Give the connection its seat and answer its requests until it ends."""
-        end = self._parley.session_ends.watch(
-            self._session.id, self._session.expires_at, lambda: self._close(SIGNED_OUT, "signed out")
-        )
+        end = self._parley.session_ends.watch(self._session_id, self._seat.expires_at, self._sign_out)
         try:
             # The seat is taken without waiting for anything after the check of how many there are.
             await self._parley.join(self._seat)
@@ -138,6 +141,9 @@ class SocketClient:
 
     def _send(self, answer: Answer) -> None:
         self._seat.write(framed(frames.encode(answer)))
+
+    def _sign_out(self) -> None:
+        self._close(SIGNED_OUT, "signed out")
 
     def _cut_off(self) -> None:
         SLOW_READERS.inc()
