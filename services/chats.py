@@ -1,7 +1,8 @@
 """Chats: making, listing, renaming, handing over, closing and reopening them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, Select, Uuid, bindparam, column, func, or_, select, true
@@ -9,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 import models
+from models.prepared import Prepared
 from services import describe, events, views
 from services.errors import NotFound, ValidationFailed
 from services.gate import enter_as_owner, next_seq, refuse_closed
@@ -204,14 +206,22 @@ def _last_active(chat: views.MyChat) -> datetime:
 
 
 async def _described(tx: Transaction, actor: UUID, chat_id: UUID | None) -> list[views.MyChat]:
-    query = _OWN_CHATS if chat_id is None else _OWN_CHAT
-    rows = (await tx.session.execute(query, {"actor": actor, "chat_id": chat_id})).all()
-    last_messages = await describe.messages(tx, _present(row[2] for row in rows), actor=actor)
-    by_chat = {message.chat_id: message for message in last_messages}
-    return [_own_view(row[0], row[1], by_chat.get(row[0].id), row[3]) for row in rows]
+    rows = await tx.driver.fetch(_OWN_CHATS if chat_id is None else _OWN_CHAT, actor=actor, chat_id=chat_id)
+    written = [row[_LAST] for row in rows if row[_LAST.start] is not None]
+    last_messages = {message.chat_id: message for message in await describe.read_messages(tx, written, actor=actor)}
+    return [_own_view(row, last_messages.get(row[0])) for row in rows]
 
 
-def _own_chats() -> Select[models.Chat, models.Member, models.Message, models.User]:
+_CHAT, _LAST, _PEER = slice(0, 9), slice(9, 21), slice(21, 25)
+"""Where a row has the chat and what is one's own of it, its newest message, and the other person of a private one."""
+
+
+def _own_view(row: Sequence[Any], last: views.Message | None) -> views.MyChat:
+    peer = views.User(*row[_PEER]) if row[_PEER.start] else None
+    return views.MyChat(*(*row[_CHAT], last, peer))
+
+
+def _own_chats() -> Select[Any]:
     """Build the query for someone's chats: each with the membership, the newest message and the other person."""
     chat, member, peer, actor = models.Chat, models.Member, aliased(models.User), bindparam("actor", type_=Uuid())
     newest = (
@@ -223,7 +233,13 @@ def _own_chats() -> Select[models.Chat, models.Member, models.Message, models.Us
     )
     last = aliased(models.Message, newest)
     return (
-        select(chat, member, last, peer)
+        select(
+            *describe.chat_columns(),
+            member.read_seq,
+            (chat.message_count - member.read_ordinal).label("unread"),
+            *describe.message_columns(last),
+            *describe.user_columns(peer),
+        )
         .join(member, member.chat_id == chat.id)
         .outerjoin(last, true())
         .outerjoin(peer, (peer.id != actor) & or_(peer.id == chat.low_user_id, peer.id == chat.high_user_id))
@@ -231,23 +247,5 @@ def _own_chats() -> Select[models.Chat, models.Member, models.Message, models.Us
     )
 
 
-# Built once: putting such a query together takes longer than running it.
-_OWN_CHATS = _own_chats()
-_OWN_CHAT = _OWN_CHATS.where(models.Chat.id == bindparam("chat_id", type_=Uuid()))
-
-
-def _present(found: Iterable[models.Message | None]) -> list[models.Message]:
-    return [message for message in found if message is not None]
-
-
-def _own_view(
-    chat: models.Chat, member: models.Member, last: views.Message | None, peer: models.User | None
-) -> views.MyChat:
-    return views.extended(
-        views.MyChat,
-        describe.chat(chat),
-        read_seq=member.read_seq,
-        unread=chat.message_count - member.read_ordinal,
-        last_message=last,
-        peer=describe.user(peer) if peer else None,
-    )
+_OWN_CHATS = Prepared(_own_chats())
+_OWN_CHAT = Prepared(_own_chats().where(models.Chat.id == bindparam("chat_id", type_=Uuid())))

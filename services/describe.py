@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, Integer, Select, Uuid, any_, bindparam, cast, func
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 import models
+from models.prepared import Prepared
 from services import views
 from services.transaction import Transaction
 
@@ -50,6 +51,26 @@ def member(row: models.Member, person: models.User, owner_id: UUID | None) -> vi
     )
 
 
+def message_columns(row: Any = models.Message) -> list[Any]:
+    """List what a query reads of messages for :func:`read_messages`, in the order of the view's fields.
+
+    :param row: the model, or an alias of it.
+    """
+    own = ("id", "chat_id", "seq", "version", "author_id", "body", "html", "nonce", "reply_to", "created_at")
+    return [*(getattr(row, name) for name in own), row.edited_at, row.deleted_at.is_not(None).label("deleted")]
+
+
+def chat_columns() -> list[Any]:
+    """List what a query reads of chats, in the order of the view's fields."""
+    row = models.Chat
+    return [row.id, row.kind, row.title, row.seq, row.owner_id, row.created_at, row.closed_at]
+
+
+def user_columns(row: Any = models.User) -> list[Any]:
+    """List what a query reads of people, in the order of the view's fields."""
+    return [row.id, row.username, row.display_name, row.created_at]
+
+
 def message(row: models.Message, reactions: dict[str, views.Reactions] | None = None) -> views.Message:
     """Describe a message."""
     return views.Message(
@@ -71,7 +92,11 @@ def message(row: models.Message, reactions: dict[str, views.Reactions] | None = 
 
 async def users(tx: Transaction, ids: Iterable[UUID]) -> list[views.User]:
     """Describe the people with these ids."""
-    return [user(row) for row in await user_rows(tx, ids)]
+    wanted = list(set(ids))
+    return [views.User(*row) for row in await tx.driver.fetch(_USERS, ids=wanted)] if wanted else []
+
+
+_USERS = Prepared(select(*user_columns()).where(models.User.id == any_(bindparam("ids", type_=ARRAY(Uuid())))))
 
 
 async def user_rows(tx: Transaction, ids: Iterable[UUID]) -> Sequence[models.User]:
@@ -93,6 +118,14 @@ async def messages(
     return [message(row, found.get(row.id)) for row in rows]
 
 
+async def read_messages(
+    tx: Transaction, rows: Sequence[Sequence[Any]], *, actor: UUID | None = None
+) -> list[views.Message]:
+    """Describe messages of which a query read the :func:`message_columns`; see :func:`messages`."""
+    found = await reactions(tx, [row[0] for row in rows], actor=actor)
+    return [views.Message(*(*row, found.get(row[0], {}))) for row in rows]
+
+
 async def message_for(tx: Transaction, row: models.Message, *, actor: UUID | None = None) -> views.Message:
     """Describe one message with its reactions; see :func:`messages`."""
     (described,) = await messages(tx, [row], actor=actor)
@@ -105,7 +138,7 @@ async def reactions(
     """Describe the reactions to each message, the emoji used first first."""
     if not message_ids:
         return {}
-    rows = await tx.session.execute(_REACTIONS, {"message_ids": list(message_ids), "actor": actor})
+    rows = await tx.driver.fetch(_REACTIONS, message_ids=message_ids, actor=actor)
     return reactions_by_message(rows, actor=actor)
 
 
@@ -143,8 +176,7 @@ def _reactions() -> Select[Any]:
     )
 
 
-# Built once: putting such a query together takes longer than running it.
-_REACTIONS = _reactions()
+_REACTIONS = Prepared(_reactions())
 
 
 def _own_first(ids: Sequence[UUID], own: UUID) -> list[UUID]:

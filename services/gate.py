@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, bindparam, select
 
 import models
+from models.prepared import Prepared
 from services.errors import ChatClosed, Forbidden, NotFound
 from services.transaction import Transaction
 
@@ -24,6 +25,16 @@ async def enter(tx: Transaction, *, actor: UUID, chat_id: UUID) -> Entry:
     :raises NotFound: there is no such chat, or the actor is not in it.
     """
     return await _admit(tx, actor, chat_id, lock=False)
+
+
+async def enter_to_look(tx: Transaction, *, actor: UUID, chat_id: UUID) -> int:
+    """Let a member in who needs no more of the chat than its number.
+
+    :return: the chat's ``seq``. :raises NotFound: there is no such chat, or the actor is not in it.
+    """
+    for (seq,) in await tx.driver.fetch(_LOOK, actor=actor, chat_id=chat_id):
+        return int(seq)
+    raise NotFound("There is no such chat.")
 
 
 async def enter_to_change(tx: Transaction, *, actor: UUID, chat_id: UUID) -> Entry:
@@ -84,6 +95,7 @@ _ADMISSION = (
         models.Member.left_at.is_(None),
     )
 )
+_LOOK = Prepared(_ADMISSION.with_only_columns(models.Chat.seq))
 _LOCKED = _ADMISSION.with_for_update(key_share=True).execution_options(populate_existing=True)
 
 

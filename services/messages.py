@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import json
+from sqlalchemy import BigInteger, Integer, Select, Uuid, bindparam, select
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select
 
 import models
+from models.prepared import Prepared
 from services import describe, events, markdown, views
 from services.cache import Cache, Lease
 from services.errors import Forbidden, NotFound, ValidationFailed
-from services.gate import enter, enter_to_write, next_seq
+from services.gate import enter, enter_to_look, enter_to_write, next_seq
 from services.texts import clean_body
 from services.transaction import Transaction
 
@@ -21,6 +23,9 @@ PAGE_SIZE = 50
 
 PAGE_KEPT = 300.0
 """Seconds that the newest page of a chat is cached; its key holds the chat's number, so it is never outdated."""
+
+LARGEST_SEQ = 2**63 - 1
+"""No chat's number is higher."""
 
 _decode_page = json.Decoder(views.MessagePage).decode
 
@@ -78,10 +83,10 @@ async def page(
     :raises ParleyError: not a member, or the limit is outside its limits.
     """
     check_limit(tx, limit)
-    chat = (await enter(tx, actor=actor, chat_id=chat_id)).chat
+    seq = await enter_to_look(tx, actor=actor, chat_id=chat_id)
     if before is not None or limit != PAGE_SIZE:
         return await _read_page(tx, chat_id, before=before, limit=limit, actor=actor)
-    key = f"page:{chat_id}:{chat.seq}"
+    key = f"page:{chat_id}:{seq}"
     found = await cache.get(key)
     if isinstance(found, Lease):
         newest = await _read_page(tx, chat_id, before=None, limit=limit, actor=None)
@@ -133,12 +138,26 @@ async def _message(tx: Transaction, chat_id: UUID, message_id: UUID) -> models.M
 async def _read_page(
     tx: Transaction, chat_id: UUID, *, before: int | None, limit: int, actor: UUID | None
 ) -> views.MessagePage:
-    row = models.Message
-    query = select(row).where(row.chat_id == chat_id).order_by(row.seq.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(row.seq < before)
-    rows = list(await tx.session.scalars(query))
-    return views.MessagePage(messages=await describe.messages(tx, rows[:limit], actor=actor), more=len(rows) > limit)
+    bound = LARGEST_SEQ if before is None else before
+    rows = await tx.driver.fetch(_PAGE, chat_id=chat_id, before=bound, limit=limit + 1)
+    described = await describe.read_messages(tx, rows[:limit], actor=actor)
+    return views.MessagePage(messages=described, more=len(rows) > limit)
+
+
+def _page() -> Select[Any]:
+    message = models.Message
+    return (
+        select(*describe.message_columns())
+        .where(
+            message.chat_id == bindparam("chat_id", type_=Uuid()),
+            message.seq < bindparam("before", type_=BigInteger()),
+        )
+        .order_by(message.seq.desc())
+        .limit(bindparam("limit", type_=Integer()))
+    )
+
+
+_PAGE = Prepared(_page())
 
 
 async def _own_reactions_first(tx: Transaction, page: views.MessagePage, actor: UUID) -> views.MessagePage:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.engine import create_engine
+from models.prepared import Driver
 from services import chats, events, members, messages, observation, sessions, views
 from services.acting import refuse_ended
 from services.bus import Bus, LocalBus
@@ -172,8 +173,7 @@ class Parley:
     async def _work(self) -> AsyncIterator[Transaction]:
         with database_errors():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
-                await _connect(session)
-                tx = Transaction(session, self.settings)
+                tx = Transaction(session, await _connect(session), self.settings)
                 yield tx
                 refuse_ended()
                 await _uninterrupted(self._finish(tx))
@@ -186,8 +186,13 @@ class Parley:
         """
         with database_errors():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
-                await _connect(session, isolation_level="REPEATABLE READ")
-                yield Transaction(session, self.settings)
+                # SQLAlchemy would begin with its own first statement, and the driver may be asked before that.
+                driver = await _connect(session, isolation_level="AUTOCOMMIT")
+                await driver.begin_snapshot()
+                try:
+                    yield Transaction(session, driver, self.settings)
+                finally:
+                    await driver.end_snapshot()
 
     async def is_member(self, *, chat_id: UUID, user_id: UUID) -> bool:
         """Tell whether someone is in a chat, from the cache where it knows; for events without a number only."""
@@ -316,9 +321,9 @@ class Parley:
             logger.error("background work failed", exc_info=error)
 
 
-async def _connect(session: AsyncSession, **options: Any) -> None:
+async def _connect(session: AsyncSession, **options: Any) -> Driver:
     with observation.POOL_WAITS.time():
-        await session.connection(execution_options=options)
+        return await Driver.of(await session.connection(execution_options=options))
 
 
 def _nothing() -> None:

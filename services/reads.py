@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Uuid, bindparam, func, select, update
 
 import models
+from models.prepared import Prepared
 from services.errors import ValidationFailed
 from services.gate import enter
 from services.transaction import Transaction
@@ -46,8 +47,11 @@ async def mark(tx: Transaction, *, actor: UUID, chat_id: UUID, seq: int) -> None
 
 async def of_members(tx: Transaction, *, chat_id: UUID) -> dict[UUID, int]:
     """Return the read mark of each member of a chat."""
-    member = models.Member
-    rows = await tx.session.execute(
-        select(member.user_id, member.read_seq).where(member.chat_id == chat_id, member.left_at.is_(None))
+    return dict(await tx.driver.fetch(_READS, chat_id=chat_id))
+
+
+_READS = Prepared(
+    select(models.Member.user_id, models.Member.read_seq).where(
+        models.Member.chat_id == bindparam("chat_id", type_=Uuid()), models.Member.left_at.is_(None)
     )
-    return dict(rows.all())
+)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import BigInteger, Integer, Select, Uuid, bindparam, func, select, union_all
 
 import models
+from models.prepared import Prepared
 from services import chats, describe, messages, reads, views
 from services.transaction import Transaction
 
@@ -16,8 +18,8 @@ SYNC_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    messages: Sequence[models.Message]
-    members: Sequence[tuple[models.Member, models.User]]
+    messages: Sequence[Sequence[Any]]
+    members: Sequence[Sequence[Any]]
     seq: int
     more: bool
     reset: bool
@@ -52,80 +54,102 @@ async def gap(tx: Transaction, *, chat_id: UUID, since: int) -> views.Changes | 
 
 
 async def _changed_rows(tx: Transaction, chat: views.Chat, since: int, limit: int) -> _Rows:
-    if since > chat.seq or await _count_changes(tx, chat.id, since) > tx.settings.max_sync_changes:
+    most = tx.settings.max_sync_changes
+    [[count, last]] = await tx.driver.fetch(_EXTENT, chat_id=chat.id, since=since, most=most + 1, limit=limit)
+    if since > chat.seq or count > most:
         return await _reset_rows(tx, chat)
-    last = await _last_version(tx, chat.id, since, limit)
-    upto = chat.seq if last is None else last
-    message, member = models.Message, models.Member
-    changed_messages = await tx.session.scalars(
-        select(message)
-        .where(message.chat_id == chat.id, message.version > since, message.version <= upto)
-        .order_by(message.version)
-    )
-    changed_members = await tx.session.execute(
-        select(member, models.User)
-        .join(models.User, models.User.id == member.user_id)
-        .where(member.chat_id == chat.id, member.version > since, member.version <= upto)
-        .order_by(member.version)
-    )
+    upto = last if count > limit else chat.seq
+    asked = {"chat_id": chat.id, "since": since, "upto": upto}
     return _Rows(
-        changed_messages.all(), [(m, u) for m, u in changed_members], upto, more=upto < chat.seq, reset=False
+        await tx.driver.fetch(_CHANGED_MESSAGES, **asked),
+        await tx.driver.fetch(_CHANGED_MEMBERS, **asked),
+        upto,
+        more=upto < chat.seq,
+        reset=False,
     )
 
 
 async def _reset_rows(tx: Transaction, chat: views.Chat) -> _Rows:
-    message, member = models.Message, models.Member
-    newest = await tx.session.scalars(
-        select(message).where(message.chat_id == chat.id).order_by(message.seq.desc()).limit(messages.PAGE_SIZE)
+    return _Rows(
+        await tx.driver.fetch(_NEWEST_MESSAGES, chat_id=chat.id),
+        await tx.driver.fetch(_PRESENT_MEMBERS, chat_id=chat.id),
+        chat.seq,
+        more=False,
+        reset=True,
     )
-    present = await tx.session.execute(
-        select(member, models.User)
-        .join(models.User, models.User.id == member.user_id)
-        .where(member.chat_id == chat.id, member.left_at.is_(None))
-        .order_by(member.version)
-    )
-    rows = sorted(newest, key=lambda row: row.version)
-    return _Rows(rows, [(m, u) for m, u in present], chat.seq, more=False, reset=True)
 
 
-async def _count_changes(tx: Transaction, chat_id: UUID, since: int) -> int:
-    versions = _versions(chat_id, since, tx.settings.max_sync_changes + 1).subquery()
-    return await tx.session.scalar(select(func.count()).select_from(versions)) or 0
+_CHAT_ID = bindparam("chat_id", type_=Uuid())
+_SINCE, _UPTO = bindparam("since", type_=BigInteger()), bindparam("upto", type_=BigInteger())
 
 
-async def _last_version(tx: Transaction, chat_id: UUID, since: int, limit: int) -> int | None:
-    """Find the version that completes a page, or None when everything fits."""
-    found = list(await tx.session.scalars(_versions(chat_id, since, limit + 1)))
-    return found[limit - 1] if len(found) > limit else None
+def _extent() -> Select[int, int]:
+    """Build the query for how much changed: how many versions, up to a bound, and the one that completes a page.
 
-
-def _versions(chat_id: UUID, since: int, limit: int) -> Select[int]:
-    """The lowest versions after one; both kinds are limited apart, so that each is the beginning of an index."""
+    Both kinds of change are limited apart, so that each is the beginning of an index.
+    """
     lowest = [
         select(kind.version.label("version"))
-        .where(kind.chat_id == chat_id, kind.version > since)
+        .where(kind.chat_id == _CHAT_ID, kind.version > _SINCE)
         .order_by(kind.version)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer()))
         for kind in (models.Message, models.Member)
     ]
     both = union_all(*lowest).subquery()
-    return select(both.c.version).order_by(both.c.version).limit(limit)
+    place = func.row_number().over(order_by=both.c.version).label("place")
+    placed = select(both.c.version, place).subquery()
+    completing = func.max(placed.c.version).filter(placed.c.place == bindparam("limit", type_=Integer()))
+    return select(func.count(), completing).select_from(placed)
+
+
+def _members() -> Select[Any]:
+    member = models.Member
+    return (
+        select(*describe.user_columns(), member.joined_at, member.version, member.left_at)
+        .join(member, member.user_id == models.User.id)
+        .where(member.chat_id == _CHAT_ID)
+        .order_by(member.version)
+    )
+
+
+def _messages() -> Select[Any]:
+    return select(*describe.message_columns()).where(models.Message.chat_id == _CHAT_ID)
+
+
+_EXTENT = Prepared(_extent())
+_CHANGED_MESSAGES = Prepared(
+    _messages()
+    .where(models.Message.version > _SINCE, models.Message.version <= _UPTO)
+    .order_by(models.Message.version)
+)
+_CHANGED_MEMBERS = Prepared(_members().where(models.Member.version > _SINCE, models.Member.version <= _UPTO))
+_NEWEST_MESSAGES = Prepared(_messages().order_by(models.Message.seq.desc()).limit(messages.PAGE_SIZE))
+_PRESENT_MEMBERS = Prepared(_members().where(models.Member.left_at.is_(None)))
 
 
 async def _describe(tx: Transaction, chat: views.Chat, rows: _Rows, actor: UUID | None) -> views.Changes:
-    people = {user.id: describe.user(user) for _, user in rows.members}
-    reacted = await describe.messages(tx, rows.messages, actor=actor)
-    referred = {message.author_id for message in reacted}
-    referred.update(*(found.user_ids for message in reacted for found in message.reactions.values()))
+    changed = sorted(
+        await describe.read_messages(tx, rows.messages, actor=actor), key=lambda message: message.version
+    )
+    members = [_member(row, chat.owner_id) for row in rows.members]
+    people = {member.user.id: member.user for member in members}
+    referred = {message.author_id for message in changed}
+    referred.update(*(found.user_ids for message in changed for found in message.reactions.values()))
     people |= {user.id: user for user in await describe.users(tx, referred - people.keys())}
     return views.Changes(
         chat_id=chat.id,
         seq=rows.seq,
         chat=chat,
-        messages=reacted,
-        members=[describe.member(member, user, chat.owner_id) for member, user in rows.members],
+        messages=changed,
+        members=members,
         users=list(people.values()),
         reads=await reads.of_members(tx, chat_id=chat.id),
         more=rows.more,
         reset=rows.reset,
     )
+
+
+def _member(row: Sequence[Any], owner_id: UUID | None) -> views.Member:
+    user, (joined_at, version, left_at) = views.User(*row[:4]), row[4:]
+    role: views.Role = "owner" if user.id == owner_id else "member"
+    return views.Member(user=user, role=role, joined_at=joined_at, version=version, left_at=left_at)

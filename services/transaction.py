@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from models.prepared import Driver
 from services.errors import Unavailable
 from services.events import Announcement, ReadMoved
 from services.settings import Settings
@@ -31,11 +32,13 @@ logger = logging.getLogger("parley.database")
 class Transaction:
     """What an action works in: the database session, and the news to spread after the commit.
 
-    Actions never commit; :meth:`services.parley.Parley.transaction` does, and then spreads the news.
+    Actions never commit; :meth:`services.parley.Parley.transaction` does, and then spreads the news. What ``driver``
+    reads does not contain what the session has not flushed.
     """
 
-    def __init__(self, session: AsyncSession, settings: Settings) -> None:
+    def __init__(self, session: AsyncSession, driver: Driver, settings: Settings) -> None:
         self.session = session
+        self.driver = driver
         self.settings = settings
         self.announcements: list[Announcement] = []
         self.moved_reads: list[ReadMoved] = []

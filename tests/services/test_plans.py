@@ -49,17 +49,34 @@ async def filled(parley: Parley) -> tuple[Actor, UUID, UUID]:
 
 
 async def statements(parley: Parley, act: Callable[[], Awaitable[Any]]) -> list[tuple[str, tuple[Any, ...]]]:
-    """What an action asks PostgreSQL."""
+    """What an action asks PostgreSQL, through SQLAlchemy or its driver, which does not tell what it prepares."""
     asked: list[tuple[str, tuple[Any, ...]]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
         asked.append((statement, tuple(parameters)))
 
-    event.listen(parley.engine.sync_engine, "before_cursor_execute", note)
+    def note_query(query: Any) -> None:
+        if not query.query.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            asked.append((query.query, tuple(query.args)))
+
+    def listen(connection: Any, _entry: Any, _proxy: Any) -> None:
+        connection.driver_connection.add_query_logger(note_query)
+
+    def listen_no_more(connection: Any, _entry: Any) -> None:
+        connection.driver_connection.remove_query_logger(note_query)
+
+    listeners: dict[str, Callable[..., None]] = {
+        "before_cursor_execute": note,
+        "checkout": listen,
+        "checkin": listen_no_more,
+    }
+    for name, listener in listeners.items():
+        event.listen(parley.engine.sync_engine, name, listener)
     try:
         await act()
     finally:
-        event.remove(parley.engine.sync_engine, "before_cursor_execute", note)
+        for name, listener in listeners.items():
+            event.remove(parley.engine.sync_engine, name, listener)
     return asked
 
 

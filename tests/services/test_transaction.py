@@ -93,6 +93,22 @@ async def test_a_snapshot_sees_one_moment_and_changes_nothing(parley: Parley, an
     assert (await ann.chat(chat_id)).title == "Group"
 
 
+async def test_readers_who_give_up_at_any_moment_leave_nothing_behind(new_parley: NewParley) -> None:
+    parley = await new_parley(database_pool=2)
+    ann = await Actor.create(parley)
+    chat_id = await ann.group()
+    sent = await ann.say(chat_id)
+    for turns in range(60):
+        reading = asyncio.create_task(ann.page(chat_id, limit=10))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert (await ann.page(chat_id, limit=10)).messages == [sent]
+    await ann.say(chat_id)
+    assert len((await ann.page(chat_id, limit=10)).messages) == 2
+
+
 async def test_a_database_that_is_away_is_told_as_unavailable() -> None:
     url = f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/nothing"
     parley = Parley(settings_of(url), url)

@@ -13,10 +13,9 @@ from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
 from services import chats, reads, sync, views
 from services.errors import Conflict, Forbidden, NotFound
+from services.messages import LARGEST_SEQ
 
 router = APIRouter(prefix="/chats", tags=["chats"])
-
-LARGEST_SEQ = 2**63 - 1
 
 Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ, strict=True)]
 

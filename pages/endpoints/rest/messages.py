@@ -11,9 +11,9 @@ from starlette.responses import Response
 from pages.endpoints.access import Caller, Node, answer, nothing
 from pages.endpoints.inputs import Input
 from pages.endpoints.problems import documented
-from pages.endpoints.rest.chats import LARGEST_SEQ
 from services import limits, messages, reactions, views
 from services.errors import Conflict, Forbidden, NotFound, RateLimited
+from services.messages import LARGEST_SEQ
 
 router = APIRouter(prefix="/chats/{chat_id}/messages", tags=["messages"])
 
