@@ -286,12 +286,12 @@ class Hub:
             self._expect(stream, max(announcement.seq for announcement in announcements))
         self._close_if_empty(stream)
 
-    def send_to_chat(self, chat_id: UUID, frame: bytes, *, except_user: UUID | None = None) -> None:
-        """Send an event without a number to all who hear a chat."""
-        event = framed(frame)
+    def send_to_chat(self, chat_id: UUID, *encoded: bytes, except_user: UUID | None = None) -> None:
+        """Send events without a number to all who hear a chat."""
+        together = framed(*encoded)
         for seat in self.seats_in(chat_id):
             if seat.user_id != except_user:
-                seat.push(chat_id, None, event)
+                seat.push(chat_id, None, together)
 
     async def compare(self) -> None:
         """Heal what the database knows and no event told: last changes of chats heard here, and new chats.

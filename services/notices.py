@@ -32,7 +32,7 @@ class Notices:
         self._hub = hub
         self._bus = bus
         self._typed: dict[tuple[UUID, UUID], float] = {}
-        self._reads: dict[tuple[UUID, UUID], int] = {}
+        self._reads: dict[UUID, dict[UUID, int]] = {}
         self._flushing: asyncio.TimerHandle | None = None
         bus.subscribe(TYPING_TOPIC, lambda payload: self._show_typing(events.unpack_typed(payload)))
         bus.subscribe(READ_TOPIC, lambda payload: self._gather(events.unpack_read(payload)))
@@ -65,13 +65,16 @@ class Notices:
     def _gather(self, moved: ReadMoved) -> None:
         if not self._hub.seats_in(moved.chat_id):
             return
-        key = (moved.chat_id, moved.user_id)
-        self._reads[key] = max(moved.seq, self._reads.get(key, 0))
+        of_chat = self._reads.setdefault(moved.chat_id, {})
+        of_chat[moved.user_id] = max(moved.seq, of_chat.get(moved.user_id, 0))
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(READS_GATHERED_FOR, self._flush)
 
     def _flush(self) -> None:
         reads, self._reads, self._flushing = self._reads, {}, None
-        for (chat_id, user_id), seq in reads.items():
-            frame = frames.encode(frames.ReadNotice(chat_id=chat_id, user_id=user_id, seq=seq))
-            self._hub.send_to_chat(chat_id, frame)
+        for chat_id, of_chat in reads.items():
+            notices = [
+                frames.encode(frames.ReadNotice(chat_id=chat_id, user_id=user_id, seq=seq))
+                for user_id, seq in of_chat.items()
+            ]
+            self._hub.send_to_chat(chat_id, *notices)

@@ -43,10 +43,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """Writes what is framed; what is written in the same turn of the event loop leaves in one system call.
+        """Writes what is framed, at once: the transport's own, because a broadcast calls it a thousand times.
 
-        It is the transport's own, which gathers by itself: a broadcast calls it a thousand times. Nobody may call it
-        once the connection is ending.
+        Nobody may call it once the connection is ending.
         """
         return self.transport.write
 

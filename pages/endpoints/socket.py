@@ -105,7 +105,8 @@ class SocketClient:
     """One client's connection."""
 
     __slots__ = (
-        "_actor", "_frames", "_holds", "_lanes", "_parley", "_refused", "_seat", "_session_id", "_slots", "_writer",
+        "_acks", "_actor", "_frames", "_holds", "_lanes", "_parley", "_refused", "_seat", "_session_id", "_slots",
+        "_writer",
     )  # fmt: skip
 
     def __init__(self, parley: Parley, session: ActiveSession, writer: FrameProtocol) -> None:
@@ -114,6 +115,7 @@ class SocketClient:
         self._actor = session.user.id
         self._holds = partial(parley.session_ends.holds, session.id, session.expires_at)
         self._writer = writer
+        self._acks: list[bytes] = []
         self._lanes: dict[UUID | None, asyncio.Future[Any]] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         rate = Rate(parley.settings.frames_per_second, 1.0, parley.settings.frames_burst)
@@ -150,6 +152,7 @@ class SocketClient:
         self._close(TOO_SLOW, "reads too slowly")
 
     def _close(self, code: int, reason: str) -> None:
+        self._flush_acks()
         self._writer.close_with(code, reason)
 
     async def _read(self, receive: Receive) -> None:
@@ -204,8 +207,15 @@ class SocketClient:
             return
         if error := sent.exception():
             self._refuse(request, error)
-        else:
-            self._send(frames.Ack(re=request.id, message=sent.result()[0]))
+            return
+        if not self._acks:
+            asyncio.get_running_loop().call_soon(self._flush_acks)
+        self._acks.append(frames.encode(frames.Ack(re=request.id, message=sent.result()[0])))
+
+    def _flush_acks(self) -> None:
+        """Let the acknowledgements of what was committed together leave together."""
+        acks, self._acks = self._acks, []
+        self._seat.write(framed(*acks))
 
     def _line_up(self, request: Request) -> None:
         """Let requests to one chat take effect in their order; those to others need not wait for them."""
