@@ -1,6 +1,7 @@
 """Parley: self-hosted team chat. ``python app.py`` runs it; ``--help`` lists its other commands and its settings."""
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import signal
@@ -47,6 +48,10 @@ OTHER_CONNECTIONS = 30
 backup, and for whoever looks into it."""
 
 
+COLLECT_AFTER = 5_000, 10, 10
+"""Python's garbage collector: objects made and not given back, and younger collections, before each generation's."""
+
+
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C or SIGTERM gave up, as shells have it."""
 
@@ -69,6 +74,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then print the address."""
         await super().startup(sockets)
+        _spare_the_collector()
         host, port = (sockets or [])[0].getsockname()[:2]
         _tell(f"Parley is ready at http://{_shown(host)}:{port}")
 
@@ -152,6 +158,16 @@ def _stop(server: Server, parley: Parley) -> None:
     parley.draining = True
     server.force_exit = server.should_exit
     server.should_exit = True
+
+
+def _spare_the_collector() -> None:
+    """Leave out of each garbage collection what is there for good, and collect what comes and goes less often.
+
+    A full collection of all modules took 100 ms, twice a second under load, in which nobody was served.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
