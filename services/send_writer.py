@@ -155,6 +155,7 @@ class SendWriter:
     async def _run(self) -> None:
         connection = _Connection(self._engine)
         try:
+            await self._plan(connection)
             while True:
                 await self._queued.wait()
                 self._queued.clear()
@@ -164,6 +165,14 @@ class SendWriter:
                     began = await _gather(len(group), began)
         finally:
             await connection.close()
+
+    async def _plan(self, connection: "_Connection") -> None:
+        """Have the statement planned before the first message needs it."""
+        try:
+            await self._write(connection, [], datetime.now(UTC), patient=False)
+        except Exception as error:
+            logger.warning("messages cannot be stored yet: %r", error)
+            await connection.drop(error)
 
     def _take(self, queue: deque[_Waiting]) -> list[_Waiting]:
         """Take the next group: no nonce twice, nothing of a chat that is held, or for a session that is over."""
