@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import connecting, fan_out, page, sends, starting
+from benchmarks import connecting, disk, fan_out, page, sends, starting
 from benchmarks.figures import Figure, table
 from benchmarks.load import Load
 from benchmarks.machine import describe, on_load_cpu
@@ -24,6 +24,9 @@ PAGE_LOADS = 100
 PACE = 20.0
 """Sends a second while latency is measured."""
 
+PACED = 5.0
+"""Seconds that this lasts: a hundredth of the deliveries are then one message's."""
+
 REFERENCES = {"websockets broadcast()": "bare_websockets", "picows": "bare_picows"}
 """Names of bare servers, and their modules."""
 
@@ -36,7 +39,7 @@ def reference(name: str, module: str) -> list[Figure]:
     with bare(module) as server:
         load = Load(server.ws_url)
         load.connect([""] * SMALL, greeted=False)
-        figures = fan_out.measure_latency(name, load, None, per_second=PACE, seconds=SECONDS)
+        figures = fan_out.measure_latency(name, load, None, per_second=PACE, seconds=PACED)
         figures += fan_out.measure_cost(name, server, load, None, in_flight=8, seconds=SECONDS)
         figures += connecting.measure(name, server, load, [""] * (LARGE - SMALL), greeted=False)
         figures += fan_out.measure_cost(name, server, load, None, in_flight=1, seconds=SECONDS)
@@ -65,7 +68,7 @@ def large_chats(server: Running, stage: Stage) -> list[Figure]:
     load.connect(tokens[:SMALL])
     load.settle(connecting.QUIET)
     corner, room = stage.corner, stage.room
-    figures = fan_out.measure_latency(name, load, corner, per_second=PACE, seconds=SECONDS, goals=(2.3, 4.5))
+    figures = fan_out.measure_latency(name, load, corner, per_second=PACE, seconds=PACED, goals=(2.3, 4.5))
     figures += fan_out.measure_cost(name, server, load, corner, in_flight=8, seconds=SECONDS)
     figures += connecting.measure(name, server, load, tokens[SMALL:], greeted=True, goal=20.0)
     figures += fan_out.measure_cost(name, server, load, room, in_flight=1, seconds=SECONDS, goal=7.0)
@@ -84,6 +87,7 @@ def run(parts: list[str], *, profiled: bool) -> list[Figure]:
         stage = prepare(data, crowd=LARGE, corner=SMALL, loners=SENDERS)
         with on_load_cpu():
             if "reference" in parts:
+                figures += disk.measure(Path(folder), per_second=PACE, seconds=PACED)
                 for name, module in REFERENCES.items():
                     figures += reference(name, module)
             if "page" in parts:
