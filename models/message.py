@@ -37,6 +37,7 @@ class Message(Base):
         UniqueConstraint("chat_id", "seq"),
         UniqueConstraint("chat_id", "author_id", "nonce"),
         Index("ix_messages_chat_id_version", "chat_id", "version"),
+        Index("ix_messages_created_at", "created_at"),
         Index("ix_messages_search", text("to_tsvector('simple', body)"), postgresql_using="gin"),
         CheckConstraint("(deleted_at IS NULL) = (body IS NOT NULL AND html IS NOT NULL)", name="deleted_is_empty"),
     )

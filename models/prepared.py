@@ -15,6 +15,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
 
+_PLANNED_ANEW = """
+SET LOCAL plan_cache_mode = force_custom_plan;
+SET LOCAL max_parallel_workers_per_gather = 0
+"""
+
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
@@ -58,6 +63,19 @@ class Driver:
             database refused, cannot be reached or did not answer in time.
         """
         return await self._run(self._driver.fetch(query.statement, *query.arguments(values)))
+
+    async def ask(self, statement: str, *arguments: Any) -> list[Record]:
+        """Read rows by SQL in which ``$1`` stands for the first argument; see :meth:`fetch`."""
+        return await self._run(self._driver.fetch(statement, *arguments))
+
+    async def plan_anew(self) -> None:
+        """Let each statement of this transaction be planned by its arguments, where one plan would not suit all.
+
+        They keep to one process: starting others takes longer than most searches, and takes cores from who sends.
+
+        :raises PostgresError, InterfaceError, OSError, TimeoutError: as when reading.
+        """
+        await self._run(self._driver.execute(_PLANNED_ANEW))
 
     async def begin_snapshot(self) -> None:
         """Let everything that is read from now on, through SQLAlchemy too, be as of one moment.

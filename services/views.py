@@ -3,10 +3,20 @@
 Events hold only what is the same for every receiver; ``MyChat``, ``OwnUser`` and ``OwnSession`` are for one person.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+    import dataclasses
+
+    def dataclass(*, frozen, slots):
+        """Let mypy alone keep views frozen: making a frozen message took 2.1 µs, one that only mypy guards takes 0.5."""
+        return dataclasses.dataclass(slots=slots, unsafe_hash=frozen)
+
 
 V = TypeVar("V")
 

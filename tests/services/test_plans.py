@@ -56,7 +56,7 @@ async def statements(parley: Parley, act: Callable[[], Awaitable[Any]]) -> list[
         asked.append((statement, tuple(parameters)))
 
     def note_query(query: Any) -> None:
-        if not query.query.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+        if not query.query.lstrip().startswith(("BEGIN", "SET", "COMMIT", "ROLLBACK")):
             asked.append((query.query, tuple(query.args)))
 
     def listen(connection: Any, _entry: Any, _proxy: Any) -> None:
@@ -118,6 +118,10 @@ async def test_nothing_that_is_asked_often_reads_all_messages(new_parley: NewPar
         "one chat": lambda: ann.chat(chat_id),
         "a rare word": lambda: ann.see(search.search, query="word7 more"),
         "a rare word in one chat": lambda: ann.see(search.search, **in_chat, query="word7"),
+        "a frequent word": lambda: ann.see(search.search, query="more"),
+        "a frequent word in one chat": lambda: ann.see(search.search, **in_chat, query="more", before=NEWEST),
+        "a word that is nowhere": lambda: ann.see(search.search, query="nowhere"),
+        "a word in letters of no ASCII": lambda: ann.see(search.search, query="wörd"),
         "reading": lambda: ann.do(reads.mark, **in_chat, seq=MESSAGES // 2),
         "editing": lambda: ann.do(messages.edit, **of_message, body="new"),
         "reacting": lambda: ann.do(reactions.add, **of_message, emoji="👍"),

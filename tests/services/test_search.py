@@ -3,9 +3,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
+import models
 from services import members, messages, search, views
 from services.errors import NotFound, ValidationFailed
+from services.parley import Parley
 from tests.support.actor import Actor
 
 
@@ -74,6 +77,46 @@ async def test_pages_go_back_by_time_and_in_one_chat_by_number(ann: Actor, chat_
     assert ([hit.id for hit in hits], more) == ([sent[0].id], False)
     assert await found(ann, "word", chat_id=chat_id, before=sent[1].seq) == ["word 0"]
     assert await found(ann, "word", before=datetime.now(UTC) - timedelta(days=1)) == []
+
+
+async def test_pages_by_time_hold_all_of_what_was_committed_together(
+    parley: Parley, ann: Actor, chat_id: UUID
+) -> None:
+    sent = [await ann.say(chat_id, f"word {number}") for number in range(9)]
+    together = {message.id: sent[4].created_at for message in sent[2:7]} | {sent[0].id: sent[1].created_at}
+    async with parley.transaction() as tx:
+        for message_id, time in together.items():
+            await tx.session.execute(
+                update(models.Message).where(models.Message.id == message_id).values(created_at=time)
+            )
+    pages, before, more = [], None, True
+    while more:
+        hits, more = await ann.see(search.search, query="word", before=before, limit=3)
+        pages.append([hit.body for hit in hits])
+        before = hits[-1].created_at if hits else None
+    assert pages == [["word 8", "word 7"], [f"word {number}" for number in (6, 5, 4, 3, 2)], ["word 1", "word 0"]]
+
+
+async def test_what_is_not_among_the_newest_messages_is_found_too(
+    ann: Actor, chat_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 3)
+    monkeypatch.setattr(search, "TAKEN_APART", 3)
+    bodies = ["old word", "old wörd", *(f"new word wörd {number}" for number in range(4))]
+    for body in bodies:
+        await ann.say(chat_id, body)
+    for query in ("word", "wörd"):
+        wanted = [body for body in reversed(bodies) if query in body]
+        assert await found(ann, query) == await found(ann, query, chat_id=chat_id) == wanted
+        assert await found(ann, f"old {query}") == wanted[-1:]
+
+
+@pytest.mark.parametrize(("body", "query"), [("273 \u212aelvin", "kelvin"), ("KELVIN", "Kelvin"), ("\u212a", "k")])
+async def test_a_word_is_found_whatever_character_its_letters_come_of(
+    ann: Actor, chat_id: UUID, body: str, query: str
+) -> None:
+    await ann.say(chat_id, body)
+    assert await found(ann, query) == [body]
 
 
 async def test_a_number_to_go_back_from_needs_a_chat(ann: Actor) -> None:
