@@ -29,6 +29,9 @@ LOOKED_THROUGH = 10_000
 TAKEN_APART = 1_000
 """The same where PostgreSQL has to take each apart into words, which takes 5 µs for a short one."""
 
+LONGEST_MOMENT = 1_000
+"""Hits of one time on a page; no more messages than that are committed together."""
+
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _AMBIGUOUS = str.maketrans("ik", "__")
@@ -95,7 +98,7 @@ async def _page_by_time(
         return rows, False
     moment = rows[limit][CREATED_AT]
     earlier = [row for row in rows if row[CREATED_AT] != moment]
-    return earlier or await tx.driver.ask(BY_TIME.moment, *asked, moment), True
+    return earlier or await tx.driver.ask(BY_TIME.moment, *asked, moment, LONGEST_MOMENT), True
 
 
 async def _find(

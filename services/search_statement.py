@@ -43,7 +43,11 @@ ORDER BY {place} DESC, seq DESC
 """
 
 _MOMENT = """
-SELECT {columns} FROM messages WHERE {within} AND {readable} AND {matches} AND created_at = $4 ORDER BY seq DESC
+SELECT {columns}
+FROM messages
+WHERE {within} AND {readable} AND {matches} AND created_at = $4
+ORDER BY seq DESC
+LIMIT $5
 """
 
 
@@ -53,7 +57,7 @@ class Statements:
 
     :param newest: among the newest messages; ``$4`` hits at most, ``$5`` patterns that the text has to match too,
         ``$6`` messages looked through. :param indexed: among all; ``$4`` hits at most.
-    :param moment: those of the time ``$4``.
+    :param moment: those of the time ``$4``; ``$5`` hits at most.
     """
 
     newest: str

@@ -14,7 +14,7 @@ else:
     import dataclasses
 
     def dataclass(*, frozen, slots):
-        """Let mypy alone keep views frozen: making a frozen message took 2.1 µs, one that only mypy guards takes 0.5."""
+        """Let mypy alone keep views frozen: a frozen message took 2.1 µs to make, one that only mypy guards 0.5."""
         return dataclasses.dataclass(slots=slots, unsafe_hash=frozen)
 
 

@@ -18,8 +18,10 @@ NEWEST = MESSAGES + 1
 """The number of the newest message; the chat itself took the first."""
 
 FILL = """
-INSERT INTO messages (id, chat_id, seq, version, ordinal, author_id, body, html)
-SELECT gen_random_uuid(), '{chat_id}', n + 1, n + 1, n, '{author_id}', 'word' || n % 1000 || ' and more', '<p></p>'
+INSERT INTO messages (id, chat_id, seq, version, ordinal, author_id, body, html, created_at)
+SELECT
+    gen_random_uuid(), '{chat_id}', n + 1, n + 1, n, '{author_id}', 'word' || n % 1000 || ' and more', '<p></p>',
+    now() - interval '1 second' * ({messages} - n)
 FROM generate_series(1, {messages}) AS n;
 UPDATE chats SET seq = {messages} + 1, message_count = {messages} WHERE id = '{chat_id}';
 WITH made AS (
