@@ -8,7 +8,7 @@ stays missing is read from the database and goes out as an unsolicited ``sync``.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, KeysView, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -178,10 +178,6 @@ class Hub:
         """Return the seats on this node that hear a chat."""
         stream = self._streams.get(chat_id)
         return stream.seats if stream else set()
-
-    def user_ids(self) -> KeysView[UUID]:
-        """Return the ids of the people with a seat on this node."""
-        return self._seats.keys()
 
     def chat_ids(self) -> list[UUID]:
         """Return all chats that someone on this node hears."""

@@ -26,8 +26,8 @@ class DatabaseReader:
         """Return the first frame of a person's connection."""
         hub, online = self._parley.hub, self._parley.presence.online()
         # Whom this node has connected, its hub knows without asking.
-        elsewhere = online - hub.user_ids()
-        greeting = await hello_statement.greeting(self._parley.reads, user_id=user_id, among=elsewhere)
+        others = self._parley.presence.out_of_sight()
+        greeting = await hello_statement.greeting(self._parley.reads, user_id=user_id, among=others)
         here = {seat.user_id for chat in greeting.chats for seat in hub.seats_in(chat.id)}
         return frames.Hello(
             protocol=frames.PROTOCOL,
@@ -35,7 +35,7 @@ class DatabaseReader:
             session_expires_at=expires_at,
             chats=greeting.chats,
             users=greeting.users,
-            online=[*(here & online), *greeting.fellows],
+            online=list((here & online).union(greeting.fellows)),
         )
 
     async def audience(self, chat_id: UUID) -> Audience | None:

@@ -74,6 +74,7 @@ class Presence:
         self._bus = bus
         self.on_turned: Callable[[list[UUID]], None] = lambda _user_ids: None
         self._nodes: dict[UUID, set[str]] = {}
+        self._elsewhere: set[UUID] = set()
         self._pending: dict[UUID, dict[UUID, bool]] = {}
         self._going: dict[UUID, _Going] = {}
         self._lost: dict[str, asyncio.TimerHandle] = {}
@@ -89,6 +90,10 @@ class Presence:
     def online(self) -> KeysView[UUID]:
         """Return the ids of all who are online."""
         return self._nodes.keys()
+
+    def out_of_sight(self) -> set[UUID]:
+        """Return the ids of those who are online without this node: at others, or gone from here a moment ago."""
+        return self._elsewhere | self._going.keys()
 
     def came(self, seat: Seat) -> None:
         """Note a connection that has its seat."""
@@ -162,6 +167,10 @@ class Presence:
             nodes.discard(node_id)
         if not nodes:
             del self._nodes[user_id]
+        if nodes and self._bus.node_id not in nodes:
+            self._elsewhere.add(user_id)
+        else:
+            self._elsewhere.discard(user_id)
         return bool(nodes) != was_online
 
     def _people_of(self, node_id: str) -> set[UUID]:
