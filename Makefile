@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev tools test fuzz soak check format lock bench
+.PHONY: help run install install-dev tools test fuzz soak check format lock bench bench-full
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
@@ -62,6 +62,9 @@ lock: install-dev ## renew the locks from pyproject.toml
 
 bench: install-dev ## measure Parley
 	$(BIN)/python -m benchmarks
+
+bench-full: install-dev ## measure it with a million messages and thousands of connections too, for ten minutes
+	$(BIN)/python -m benchmarks --full
 
 .venv/bin/pip:
 	@python=$$(bash .ci/find-python) && $$python -m venv .venv

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: all figures in one table, in less than 90 seconds."""
+"""``python -m benchmarks``: all figures in one table, in less than 90 seconds; with ``--full``, in some minutes."""
 
 import argparse
 import asyncio
@@ -6,10 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import connecting, disk, fan_out, page, sends, starting
+from benchmarks import archive, connecting, disk, fan_out, growing, page, reading, searching, sends, starting
 from benchmarks.figures import Figure, table
 from benchmarks.load import Load
-from benchmarks.machine import describe, on_load_cpu
+from benchmarks.machine import allow_many_connections, describe, on_load_cpu
 from benchmarks.servers import Running, bare, parley
 from benchmarks.stage import Stage, prepare
 
@@ -30,8 +30,20 @@ PACED = 5.0
 REFERENCES = {"websockets broadcast()": "bare_websockets", "picows": "bare_picows"}
 """Names of bare servers, and their modules."""
 
-PARTS = ("start", "reference", "page", "sends", "fan-out")
-PROFILED = ("page", "sends", "fan-out")
+FEW_MESSAGES, MANY_MESSAGES = 1_000, 1_000_000
+"""In the large chat of an archive."""
+
+QUESTIONS = 200
+"""Of each kind, when reading."""
+
+QUERIES = 40
+"""Of each kind, when searching."""
+
+SHORT_PARTS = ("start", "reference", "page", "sends", "fan-out")
+LONG_PARTS = ("history", "search", "growth")
+"""Parts that take minutes, most of them to write a million messages."""
+
+PROFILED = ("page", "sends", "fan-out", "history", "search")
 
 
 def reference(name: str, module: str) -> list[Figure]:
@@ -77,27 +89,58 @@ def large_chats(server: Running, stage: Stage) -> list[Figure]:
     return figures
 
 
+def few_messages(folder: Path, parts: list[str], profile: Path | None) -> list[Figure]:
+    """Measure Parley, and the references, with many people who wrote hardly anything yet."""
+    figures: list[Figure] = []
+    data = folder / "data"
+    stage = prepare(data, crowd=LARGE, corner=SMALL, loners=SENDERS)
+    with on_load_cpu():
+        if "reference" in parts:
+            figures += disk.measure(folder, per_second=PACE, seconds=PACED)
+            for name, module in REFERENCES.items():
+                figures += reference(name, module)
+        if "page" in parts:
+            # In a process of its own: what others gave back would hide what a page takes.
+            with parley(data, stage.secret, profile=profile) as server:
+                figures += asyncio.run(page.measure(server, stage, loads=PAGE_LOADS))
+        if {"sends", "fan-out"} & set(parts):
+            with parley(data, stage.secret, profile=profile) as server:
+                figures += many_chats(server, stage) if "sends" in parts else []
+                figures += large_chats(server, stage) if "fan-out" in parts else []
+    return figures
+
+
+def many_messages(folder: Path, parts: list[str], profile: Path | None) -> list[Figure]:
+    """Measure Parley with a million messages, and as it grows."""
+    figures: list[Figure] = []
+    large = archive.prepare(folder / "large", messages=MANY_MESSAGES)
+    if {"history", "search"} & set(parts):
+        with on_load_cpu(), parley(folder / "large", large.secret, profile=profile) as server:
+            figures += reading.measure(server, large, count=QUESTIONS) if "history" in parts else []
+            figures += searching.measure(server, large, count=QUERIES) if "search" in parts else []
+    if "growth" in parts:
+        small, crowd = archive.prepare(folder / "small", messages=FEW_MESSAGES), growing.prepare(folder / "crowd")
+        with on_load_cpu():
+            with parley(folder / "small", small.secret) as one, parley(folder / "large", large.secret) as other:
+                figures += growing.measure_history([(one, small), (other, large)], seconds=SECONDS)
+            with parley(folder / "crowd", crowd.secret) as server:
+                figures += growing.measure_receivers(server, crowd, seconds=SECONDS)
+            with parley(folder / "crowd", crowd.secret) as server:
+                figures += growing.measure_connections(server, crowd)
+    return figures
+
+
 def run(parts: list[str], *, profiled: bool) -> list[Figure]:
     """Measure what is asked for, on data of its own."""
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parley-benchmark-") as folder:
+        profile = Path(folder, "profile") if profiled else None
         if "start" in parts:
             figures += starting.measure(Path(folder, "empty"))
-        data, profile = Path(folder, "data"), Path(folder, "profile") if profiled else None
-        stage = prepare(data, crowd=LARGE, corner=SMALL, loners=SENDERS)
-        with on_load_cpu():
-            if "reference" in parts:
-                figures += disk.measure(Path(folder), per_second=PACE, seconds=PACED)
-                for name, module in REFERENCES.items():
-                    figures += reference(name, module)
-            if "page" in parts:
-                # In a process of its own: what others gave back would hide what a page takes.
-                with parley(data, stage.secret, profile=profile) as server:
-                    figures += asyncio.run(page.measure(server, stage, loads=PAGE_LOADS))
-            if {"sends", "fan-out"} & set(parts):
-                with parley(data, stage.secret, profile=profile) as server:
-                    figures += many_chats(server, stage) if "sends" in parts else []
-                    figures += large_chats(server, stage) if "fan-out" in parts else []
+        if {"reference", "page", "sends", "fan-out"} & set(parts):
+            figures += few_messages(Path(folder), parts, profile)
+        if set(LONG_PARTS) & set(parts):
+            figures += many_messages(Path(folder), parts, profile)
         if profile:
             print(profile.read_text())
     return figures
@@ -105,16 +148,19 @@ def run(parts: list[str], *, profiled: bool) -> list[Figure]:
 
 def main() -> int:
     """Measure and print."""
+    every = SHORT_PARTS + LONG_PARTS
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"what to measure, of: {', '.join(PARTS)} (all)")
+    parser.add_argument("parts", nargs="*", help=f"what to measure, of: {', '.join(every)} (the first five)")
+    parser.add_argument("--full", action="store_true", help="measure all parts")
     parser.add_argument("--repeat", type=int, default=1, help="runs, whose medians are shown (1)")
     parser.add_argument("--profile", action="store_true", help="show where the server's time goes in one part")
     chosen = parser.parse_args()
-    parts = chosen.parts or list(PARTS)
-    if unknown := set(parts) - set(PARTS):
+    parts = chosen.parts or list(every if chosen.full else SHORT_PARTS)
+    if unknown := set(parts) - set(every):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     if chosen.profile and (len(parts) > 1 or parts[0] not in PROFILED):
         parser.error(f"a profile is of one part: {', '.join(PROFILED)}")
+    allow_many_connections()
     print(describe(), flush=True)
     print(table([run(parts, profiled=chosen.profile) for _ in range(chosen.repeat)]))
     return 0

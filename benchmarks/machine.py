@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 import time
 from collections.abc import Iterator
@@ -76,6 +77,12 @@ class CpuTime:
     def total(self) -> float:
         """All of it."""
         return self.own + self.children
+
+
+def allow_many_connections() -> None:
+    """Let this process, and the servers that it starts, hold as many files open as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def cpu_time(pid: int) -> CpuTime:

@@ -81,17 +81,17 @@ async def set_up(data: Path, *, crowd: int, corner: int, loners: int) -> Stage:
         await migrate(url)
         engine = create_engine(url, pool_size=1, timeout=60.0)
         async with engine.begin() as connection:
-            guests = await _sign_in(connection, Tokens(secret), crowd + loners + 1)
+            guests = await sign_in(connection, Tokens(secret), crowd + loners + 1)
             people, alone, reader = guests[:crowd], guests[crowd:-1], guests[-1]
             stage = Stage(
                 secret=secret,
                 crowd=people,
-                room=await _chat(connection, people),
-                corner=await _chat(connection, people[:corner]),
+                room=await group(connection, people),
+                corner=await group(connection, people[:corner]),
                 loners=alone,
-                cells=[await _chat(connection, [guest]) for guest in alone],
+                cells=[await group(connection, [guest]) for guest in alone],
                 reader=reader,
-                page=await _chat(connection, [reader, *alone[:6]], messages=PAGE),
+                page=await group(connection, [reader, *alone[:6]], messages=PAGE),
             )
         await engine.dispose()
     finally:
@@ -104,7 +104,8 @@ def prepare(data: Path, **sizes: int) -> Stage:
     return asyncio.run(set_up(data, **sizes))
 
 
-async def _sign_in(connection: AsyncConnection, tokens: Tokens, count: int) -> list[Guest]:
+async def sign_in(connection: AsyncConnection, tokens: Tokens, count: int) -> list[Guest]:
+    """Write people who are signed in; the first is the administrator."""
     users: list[dict[str, Any]] = []
     sessions: list[dict[str, Any]] = []
     guests = []
@@ -132,8 +133,8 @@ async def _sign_in(connection: AsyncConnection, tokens: Tokens, count: int) -> l
     return guests
 
 
-async def _chat(connection: AsyncConnection, people: list[Guest], messages: int = 0) -> UUID:
-    """Make a group owned by the first of these people."""
+async def group(connection: AsyncConnection, people: list[Guest], messages: int = 0) -> UUID:
+    """Make a group owned by the first of these people, with some messages of theirs."""
     chat_id = models.new_id()
     seq = 1 + messages
     chat = {
