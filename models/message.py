@@ -38,7 +38,13 @@ class Message(Base):
         UniqueConstraint("chat_id", "author_id", "nonce"),
         Index("ix_messages_chat_id_version", "chat_id", "version"),
         Index("ix_messages_created_at", "created_at"),
-        Index("ix_messages_search", text("to_tsvector('simple', body)"), postgresql_using="gin"),
+        # In kB: all wait while the index takes its list of new words in, which it does when that is full.
+        Index(
+            "ix_messages_search",
+            text("to_tsvector('simple', body)"),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 256},
+        ),
         CheckConstraint("(deleted_at IS NULL) = (body IS NOT NULL AND html IS NOT NULL)", name="deleted_is_empty"),
     )
 
