@@ -11,7 +11,7 @@ from uuid import UUID
 
 from benchmarks.archive import Archive
 from benchmarks.connecting import QUIET
-from benchmarks.fan_out import Broadcast
+from benchmarks.fan_out import SENDERS, Broadcast, measure_cost
 from benchmarks.figures import Figure
 from benchmarks.load import Load
 from benchmarks.servers import Running
@@ -31,7 +31,6 @@ greeted with the names of all others who are online."""
 TEAM = 20
 """People in each chat where connections are counted, for the same reason: whom a greeting names grows with it."""
 
-SENDERS = 8
 ROUNDS = 3
 """How often the sends to either chat are measured, in turn."""
 
@@ -83,6 +82,9 @@ async def _set_up(data: Path) -> Crowd:
 def measure_receivers(server: Running, crowd: Crowd, *, seconds: float) -> list[Figure]:
     """Measure what a delivery costs with more and more connections in one chat.
 
+    What one more receiver costs is told by messages that come one at a time: of those in flight together, as many
+    share a write as happened to commit together.
+
     :param seconds: that each measurement lasts.
     :raises WrongDelivery: not everybody got everything, once and in order.
     """
@@ -91,20 +93,16 @@ def measure_receivers(server: Running, crowd: Crowd, *, seconds: float) -> list[
     for count in (FEW, SOME, MANY):
         load.connect(islice(tokens, count - len(load.peers)))
         load.settle(QUIET)
-        run = Broadcast(load, crowd.hall, SENDERS)
-        before = server.cpu
-        run.saturate(seconds)
-        each = (server.cpu - before).total / run.ledger.deliveries
-        of_message[count] = each * count
-        subject = f"Parley, {count:,} receivers, {SENDERS} in flight"
-        figures.append(Figure(subject, "CPU per delivery", each * 1e6, "µs"))
-        figures.append(Figure(subject, "deliveries a second", run.ledger.deliveries / run.elapsed, "/s"))
+        alone = measure_cost("Parley", server, load, crowd.hall, in_flight=1, seconds=seconds)[:2]
+        figures += alone
+        figures += measure_cost("Parley", server, load, crowd.hall, in_flight=SENDERS, seconds=seconds)[:2]
+        of_message[count] = alone[0].value * count
     load.close()
     marginal = [(of_message[more] - of_message[less]) / (more - less) for less, more in ((FEW, SOME), (SOME, MANY))]
     return [
         *figures,
-        Figure(f"one more receiver, {FEW} to {SOME:,}", "CPU of a message", marginal[0] * 1e6, "µs"),
-        Figure(f"one more receiver, {SOME:,} to {MANY:,}", "CPU of a message", marginal[1] * 1e6, "µs"),
+        Figure(f"one more receiver, {FEW} to {SOME:,}", "CPU of a message", marginal[0], "µs"),
+        Figure(f"one more receiver, {SOME:,} to {MANY:,}", "CPU of a message", marginal[1], "µs"),
         _growth("one more receiver", marginal[0], marginal[1]),
     ]
 
