@@ -6,7 +6,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import archive, connecting, disk, fan_out, growing, page, reading, searching, sends, starting
+from benchmarks import (
+    archive,
+    connecting,
+    disk,
+    fan_out,
+    growing,
+    page,
+    reading,
+    searching,
+    sends,
+    starting,
+    two_nodes,
+)
 from benchmarks.figures import Figure, table
 from benchmarks.load import Load
 from benchmarks.machine import allow_many_connections, describe, on_load_cpu
@@ -40,8 +52,11 @@ QUERIES = 40
 """Of each kind, when searching."""
 
 SHORT_PARTS = ("start", "reference", "page", "sends", "fan-out")
-LONG_PARTS = ("history", "search", "growth")
+ARCHIVE_PARTS = ("history", "search", "growth")
 """Parts that take minutes, most of them to write a million messages."""
+
+LONG_PARTS = ("nodes", *ARCHIVE_PARTS)
+"""Parts that are not measured unless they are asked for."""
 
 PROFILED = ("page", "sends", "fan-out", "history", "search")
 
@@ -139,7 +154,9 @@ def run(parts: list[str], *, profiled: bool) -> list[Figure]:
             figures += starting.measure(Path(folder, "empty"))
         if {"reference", "page", "sends", "fan-out"} & set(parts):
             figures += few_messages(Path(folder), parts, profile)
-        if set(LONG_PARTS) & set(parts):
+        if "nodes" in parts:
+            figures += two_nodes.measure(Path(folder), crowd=LARGE, in_flight=8, per_second=PACE, seconds=SECONDS)
+        if set(ARCHIVE_PARTS) & set(parts):
             figures += many_messages(Path(folder), parts, profile)
         if profile:
             print(profile.read_text())

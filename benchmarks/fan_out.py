@@ -1,6 +1,7 @@
 """Sending in a large chat: what one delivery costs the server, and how long it takes."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -42,16 +43,18 @@ class Broadcast:
     """A run of the load against one chat.
 
     :param load: connections, each of which gets every message. :param chat_id: the chat, None at a bare server.
-    :param senders: how many of the connections write.
+    :param senders: how many of the connections write. :param writers: of which ones they are the last (all).
     """
 
-    def __init__(self, load: Load, chat_id: UUID | None, senders: int) -> None:
+    def __init__(
+        self, load: Load, chat_id: UUID | None, senders: int, *, writers: Sequence[Peer] | None = None
+    ) -> None:
         self.ledger = Ledger(len(load.peers))
         self.latencies: list[float] = []
         self.elapsed = 0.0
         self._load = load
         self._chat = Chat(chat_id)
-        self._writers = load.peers[-senders:]
+        self._writers = (load.peers if writers is None else writers)[-senders:]
         self._sent_at: dict[int, float] = {}
 
     def saturate(self, seconds: float) -> None:
@@ -84,7 +87,8 @@ class Broadcast:
             if parsed.created:
                 now = time.perf_counter()
                 self.ledger.take(peer.number, parsed.created)
-                self.latencies += [now - self._sent_at[mark] for mark in parsed.created]
+                for mark in (one if one >= 0 else ~one for one in parsed.created):
+                    self._note(self._writers[mark // STRIDE], peer, now - self._sent_at[mark])
 
         def done() -> bool:
             nonlocal sent
@@ -95,6 +99,10 @@ class Broadcast:
 
         self._load.run(heard, done, pause=0.001)
         self._listen_on()
+
+    def _note(self, _sender: Peer, _receiver: Peer, seconds: float) -> None:
+        """Keep how long a delivery took."""
+        self.latencies.append(seconds)
 
     def _send(self, sender: int) -> None:
         mark = self.ledger.send(sender)

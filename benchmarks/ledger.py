@@ -24,6 +24,7 @@ class Ledger:
         self._sent: dict[int, int] = {}
         self._missing: dict[int, int] = {}
         self._order: list[int] = []
+        self._places: dict[int, int] = {}
         self._begun: dict[int, int] = {}
         self._taken: dict[int, int] = {}
 
@@ -46,13 +47,17 @@ class Ledger:
     def take(self, receiver: int, marks: Iterable[int]) -> list[int]:
         """Note what a receiver got.
 
-        :param marks: in the order in which they came.
+        :param marks: in the order in which they came; with all bits turned where it is no fault that one repeats what
+            the receiver has.
         :return: those that every receiver has now.
         :raises WrongDelivery: they are not what this receiver has to get next.
         """
         place = self._taken.get(receiver, 0)
         order, missing, complete = self._order, self._missing, []
-        for mark in marks:
+        for one in marks:
+            mark = one if one >= 0 else ~one
+            if one < 0 and self._places.get(mark, place) < place:
+                continue
             if place == len(order):
                 self._begin(mark)
             elif order[place] != mark:
@@ -88,4 +93,5 @@ class Ledger:
         if number != expected:
             raise WrongDelivery(f"message {number} of sender {sender} came where {expected} had to come")
         self._begun[sender] = number + 1
+        self._places[mark] = len(self._order)
         self._order.append(mark)

@@ -47,15 +47,15 @@ Heard = Callable[[Peer, Parsed], None]
 
 
 class Load:
-    """Connections to one server.
+    """Connections to one server, or by turns to several.
 
-    :param url: its WebSocket address, such as ``ws://127.0.0.1:8080/ws``.
+    :param urls: their WebSocket addresses, such as ``ws://127.0.0.1:8080/ws``.
     :param patience: seconds that a run lasts at most.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, *urls: str, patience: float = PATIENCE) -> None:
         self.peers: list[Peer] = []
-        self._url = urlsplit(url)
+        self._urls = [urlsplit(url) for url in urls]
         self._patience = patience
         self._selector = selectors.DefaultSelector()
         self._known: dict[bytes, Parsed] = {}
@@ -66,10 +66,11 @@ class Load:
         :param greeted: wait for the server's first frame, so that it counts each connection.
         """
         for token in tokens:
-            host, port = self._url.hostname or "", self._url.port or 80
+            url = self._urls[len(self.peers) % len(self._urls)]
+            host, port = url.hostname or "", url.port or 80
             connection = socket.create_connection((host, port), timeout=self._patience)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.sendall(upgrade(f"{host}:{port}", self._url.path, {"Authorization": f"Bearer {token}"}))
+            connection.sendall(upgrade(f"{host}:{port}", url.path, {"Authorization": f"Bearer {token}"}))
             peer = Peer(len(self.peers), connection)
             self._shake_hands(peer, greeted=greeted)
             connection.setblocking(False)

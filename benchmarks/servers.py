@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import ROOT, CpuTime, cpu_time, memory, on_server_cpu
+from tests.support.postgres_server import PostgresServer
 from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
 from tests.support.server import ParleyServer
 
 READY_WITHIN = 60.0
@@ -57,6 +59,51 @@ def parley(data: Path, secret: str, *, profile: Path | None = None) -> Iterator[
         asyncio.run(server.stop())
     finally:
         asyncio.run(server.clean_up())
+
+
+class Shared:
+    """A PostgreSQL and a Redis for several nodes, each a server of its own.
+
+    :param folder: where Redis writes its log, and nodes theirs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.postgres = PostgresServer(durable=True)
+        self.redis = RedisServer(folder)
+
+    @contextmanager
+    def running(self) -> Iterator["Shared"]:
+        """Run both on the processors of whoever calls; what is in the database stays until :meth:`remove`."""
+        try:
+            asyncio.run(self.postgres.start())
+            asyncio.run(self.redis.start())
+            yield self
+        finally:
+            asyncio.run(self.redis.stop())
+            asyncio.run(self.postgres.shut_down())
+
+    @contextmanager
+    def node(self, secret: str, settings: dict[str, str], *, profile: Path | None = None) -> Iterator[Running]:
+        """Run a node on the processors of whoever calls, without rate limits.
+
+        :param secret: what sessions are signed with. :param settings: others, such as ``REDIS_URL``.
+        :param profile: where to leave a profile.
+        """
+        settings = {"PARLEY_SECRET": secret, "DATABASE_URL": self.postgres.url} | settings
+        program = ("-m", "benchmarks.profiled", str(profile)) if profile else ("app.py",)
+        server = ParleyServer(self.folder / f"node-{free_port()}", settings, program=program)
+        try:
+            server.launch()
+            until_page(f"{server.url}/health/ready")
+            yield Running(server.url, server.ws_url, server.pid)
+            asyncio.run(server.stop())
+        finally:
+            asyncio.run(server.clean_up())
+
+    def remove(self) -> None:
+        """Remove the database from the disk."""
+        asyncio.run(self.postgres.stop())
 
 
 @contextmanager

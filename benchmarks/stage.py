@@ -74,28 +74,36 @@ async def set_up(data: Path, *, crowd: int, corner: int, loners: int) -> Stage:
     :param data: where Parley will keep its data. :param crowd: people in the large chat. :param corner: how many of
         them are in the smaller one too. :param loners: people who have a chat of their own.
     """
-    secret = secrets.token_urlsafe(32)
     postgres = EmbeddedPostgres(data)
     url = await postgres.start()
     try:
-        await migrate(url)
-        engine = create_engine(url, pool_size=1, timeout=60.0)
-        async with engine.begin() as connection:
-            guests = await sign_in(connection, Tokens(secret), crowd + loners + 1)
-            people, alone, reader = guests[:crowd], guests[crowd:-1], guests[-1]
-            stage = Stage(
-                secret=secret,
-                crowd=people,
-                room=await group(connection, people),
-                corner=await group(connection, people[:corner]),
-                loners=alone,
-                cells=[await group(connection, [guest]) for guest in alone],
-                reader=reader,
-                page=await group(connection, [reader, *alone[:6]], messages=PAGE),
-            )
-        await engine.dispose()
+        return await fill(url, crowd=crowd, corner=corner, loners=loners)
     finally:
         await postgres.stop()
+
+
+async def fill(url: str, *, crowd: int, corner: int, loners: int) -> Stage:
+    """Fill an empty database; see :func:`set_up`.
+
+    :param url: a ``postgresql+asyncpg`` URL.
+    """
+    secret = secrets.token_urlsafe(32)
+    await migrate(url)
+    engine = create_engine(url, pool_size=1, timeout=60.0)
+    async with engine.begin() as connection:
+        guests = await sign_in(connection, Tokens(secret), crowd + loners + 1)
+        people, alone, reader = guests[:crowd], guests[crowd:-1], guests[-1]
+        stage = Stage(
+            secret=secret,
+            crowd=people,
+            room=await group(connection, people),
+            corner=await group(connection, people[:corner]),
+            loners=alone,
+            cells=[await group(connection, [guest]) for guest in alone],
+            reader=reader,
+            page=await group(connection, [reader, *alone[:6]], messages=PAGE),
+        )
+    await engine.dispose()
     return stage
 
 

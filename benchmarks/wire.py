@@ -12,7 +12,9 @@ _MARK = re.compile(rb'"body":"#(\d+) ')
 class Parsed:
     """What some received bytes hold.
 
-    :param created: the marks of new messages. :param acknowledged: the marks of durable ones.
+    :param created: the marks of new messages, in their order; with all bits turned (``~``) where they did not come as
+        an event but on a page that fills a gap, which may repeat what came.
+    :param acknowledged: the marks of durable ones.
     :param rest: the beginning of a frame that is not complete yet. :param pings: what has to be answered.
     :param others: text frames of other kinds.
     """
@@ -70,6 +72,8 @@ def parse(data: bytes) -> Parsed:
             raise ConnectionError(f"the server closed the connection: {payload!r}")
         elif payload.startswith(b'{"type":"message.created"'):
             created.append(_mark(payload))
+        elif payload.startswith(b'{"type":"sync","chat_id"'):  # without "re": nobody asked for it
+            created.extend(~int(mark) for mark in _MARK.findall(payload))
         elif payload.startswith(b'{"type":"ack"'):
             acknowledged.append(_mark(payload))
         elif payload.startswith(b'{"type":"error"'):

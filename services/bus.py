@@ -23,6 +23,11 @@ class Bus(Protocol):
         ...
 
     @property
+    def alone(self) -> bool:
+        """Whether nobody will ever hear this node, so that what it would publish need not even be made."""
+        ...
+
+    @property
     def connected(self) -> bool:
         """Whether messages get through, as far as this node can tell."""
         ...
@@ -85,6 +90,11 @@ class LocalBus:
     def node_id(self) -> str:
         """Names this run of this process."""
         return self._node_id
+
+    @property
+    def alone(self) -> bool:
+        """Always."""
+        return True
 
     @property
     def connected(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ from prometheus_client import Counter, Gauge
 from redis.asyncio.connection import AbstractConnection
 
 from services.bus_frames import Outbox, pack
-from services.redis_connection import FAILURES, ask, check, connected, redis_pool
+from services.redis_connection import FAILURES, connected, redis_pool
 
 logger = logging.getLogger("parley.bus")
 
@@ -23,6 +24,8 @@ DROPPED = Counter("parley_bus_dropped_total", "Messages that this node could not
 CHANNEL = "parley:bus:"
 BATCH_BYTES = 256 * 1024
 """Payloads that travel to Redis in one go."""
+READ_AT_ONCE = 64
+"""Frames that are taken, where so many have come, before others get their turn."""
 SLOWEST_RETRY = 2.0
 """Seconds between attempts once Redis has been away for some time."""
 
@@ -51,7 +54,9 @@ class BusLink:
         self._joined, self._arrived = joined, arrived
         self._prefix = CHANNEL
         self._channels: list[str] = []
-        self._queued, self._flushed, self._works = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._queued, self._sent = asyncio.Event(), asyncio.Event()
+        self._flushed, self._works = asyncio.Event(), asyncio.Event()
+        self._unanswered: deque[int] = deque()
         self._joins = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -116,6 +121,7 @@ class BusLink:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._read(listener))
                     tasks.create_task(self._write(publisher))
+                    tasks.create_task(self._check(publisher))
             finally:
                 self._works.clear()
                 CONNECTED.set(0)
@@ -132,9 +138,10 @@ class BusLink:
 
     async def _read(self, listener: AbstractConnection) -> None:
         while True:
-            async with asyncio.timeout(self._patience):
-                _, channel, data = await listener.read_response(timeout=math.inf)
-            self._arrived(channel.decode().removeprefix(self._prefix), data)
+            for _ in range(READ_AT_ONCE):
+                async with asyncio.timeout(self._patience):
+                    _, channel, data = await listener.read_response(timeout=math.inf)
+                self._arrived(channel.decode().removeprefix(self._prefix), data)
             # Where more has come already, reading it does not wait and would keep others from running.
             await asyncio.sleep(0)
 
@@ -142,20 +149,31 @@ class BusLink:
         while True:
             while self._outbox:
                 await self._send_batch(publisher)
-            self._flushed.set()
             await self._queued.wait()
             self._queued.clear()
 
     async def _send_batch(self, publisher: AbstractConnection) -> None:
+        """Send what waits, without waiting for the answer to what was sent before."""
         frames = self._outbox.take(max_bytes=BATCH_BYTES)
         commands = [("PUBLISH", f"{self._prefix}{topic}", pack(frame)) for topic, frame in frames]
-        count = sum(len(frame.payloads) for _, frame in frames)
+        self._unanswered += [len(frame.payloads) for _, frame in frames]
+        self._sent.set()
+        async with asyncio.timeout(self._patience):
+            await publisher.send_packed_command(publisher.pack_commands(commands))
+
+    async def _check(self, publisher: AbstractConnection) -> None:
+        """Take the answers; one that says no breaks the link."""
         try:
-            async with asyncio.timeout(self._patience):
-                answers = await ask(publisher, commands)
-            check(answers)
-        except BaseException:
+            while True:
+                while self._unanswered:
+                    async with asyncio.timeout(self._patience):
+                        await publisher.read_response(timeout=math.inf)
+                    PUBLISHED.inc(self._unanswered.popleft())
+                if not self._outbox:
+                    self._flushed.set()
+                self._sent.clear()
+                await self._sent.wait()
+        finally:
             # They may have been sent or not: sending them again could make them arrive twice.
-            DROPPED.inc(count)
-            raise
-        PUBLISHED.inc(count)
+            DROPPED.inc(sum(self._unanswered))
+            self._unanswered.clear()

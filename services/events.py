@@ -99,6 +99,6 @@ def chat_removed(chat_id: UUID) -> bytes:
 
 
 pack = msgspec.msgpack.Encoder().encode
-unpack_announcement = msgspec.msgpack.Decoder(Announcement).decode
-unpack_read = msgspec.msgpack.Decoder(ReadMoved).decode
+unpack_announcements = msgspec.msgpack.Decoder(list[Announcement]).decode
+unpack_reads = msgspec.msgpack.Decoder(list[ReadMoved]).decode
 unpack_typed = msgspec.msgpack.Decoder(Typed).decode

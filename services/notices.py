@@ -22,6 +22,10 @@ TYPING_TOPIC = "typing"
 READ_TOPIC = "read"
 
 
+Reads = dict[tuple[UUID, UUID], ReadMoved]
+"""The last read mark of each chat and person."""
+
+
 class Notices:
     """Sends typing events and read marks to those who hear the chat, on this node and the others.
 
@@ -32,10 +36,11 @@ class Notices:
         self._hub = hub
         self._bus = bus
         self._typed: dict[tuple[UUID, UUID], float] = {}
-        self._reads: dict[UUID, dict[UUID, int]] = {}
+        self._to_show: Reads = {}
+        self._to_publish: Reads = {}
         self._flushing: asyncio.TimerHandle | None = None
         bus.subscribe(TYPING_TOPIC, lambda payload: self._show_typing(events.unpack_typed(payload)))
-        bus.subscribe(READ_TOPIC, lambda payload: self._gather(events.unpack_read(payload)))
+        bus.subscribe(READ_TOPIC, lambda payload: self._show_reads(events.unpack_reads(payload)))
 
     def typed(self, typed: Typed) -> None:
         """Show the others that someone is typing, unless they were told less than 2 s ago."""
@@ -45,13 +50,18 @@ class Notices:
 
     def moved_read(self, moved: ReadMoved) -> None:
         """Tell a chat soon that someone's read mark moved."""
-        self._gather(moved)
-        self._bus.publish(READ_TOPIC, events.pack(moved))
+        if self._hub.seats_in(moved.chat_id):
+            _gather(self._to_show, moved)
+        if not self._bus.alone:
+            _gather(self._to_publish, moved)
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(READS_GATHERED_FOR, self._flush)
 
     def stop(self) -> None:
-        """End the timer."""
+        """Tell what was gathered and end the timer."""
         if self._flushing is not None:
             self._flushing.cancel()
+            self._flush()
 
     def _show_typing(self, typed: Typed) -> None:
         # What other nodes tell counts too: someone may type at two devices, on two nodes.
@@ -62,19 +72,24 @@ class Notices:
         frame = frames.encode(frames.TypingNotice(chat_id=typed.chat_id, user_id=typed.user_id))
         self._hub.send_to_chat(typed.chat_id, frame, except_user=typed.user_id)
 
-    def _gather(self, moved: ReadMoved) -> None:
-        if not self._hub.seats_in(moved.chat_id):
-            return
-        of_chat = self._reads.setdefault(moved.chat_id, {})
-        of_chat[moved.user_id] = max(moved.seq, of_chat.get(moved.user_id, 0))
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().call_later(READS_GATHERED_FOR, self._flush)
-
     def _flush(self) -> None:
-        reads, self._reads, self._flushing = self._reads, {}, None
-        for chat_id, of_chat in reads.items():
-            notices = [
-                frames.encode(frames.ReadNotice(chat_id=chat_id, user_id=user_id, seq=seq))
-                for user_id, seq in of_chat.items()
-            ]
-            self._hub.send_to_chat(chat_id, *notices)
+        shown, published = list(self._to_show.values()), list(self._to_publish.values())
+        self._to_show, self._to_publish, self._flushing = {}, {}, None
+        self._show_reads(shown)
+        if published:
+            self._bus.publish(READ_TOPIC, events.pack(published))
+
+    def _show_reads(self, moved: list[ReadMoved]) -> None:
+        by_chat: dict[UUID, list[bytes]] = {}
+        for one in moved:
+            if self._hub.seats_in(one.chat_id):
+                frame = frames.ReadNotice(chat_id=one.chat_id, user_id=one.user_id, seq=one.seq)
+                by_chat.setdefault(one.chat_id, []).append(frames.encode(frame))
+        for chat_id, encoded in by_chat.items():
+            self._hub.send_to_chat(chat_id, *encoded)
+
+
+def _gather(reads: Reads, moved: ReadMoved) -> None:
+    key = (moved.chat_id, moved.user_id)
+    if key not in reads or reads[key].seq < moved.seq:
+        reads[key] = moved

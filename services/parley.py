@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -104,10 +104,11 @@ class Parley:
         lock_engine = create_engine(database_url, pool_size=1, timeout=ANSWER_SECONDS)
         self._lock = NodeLock(lock_engine, alone=settings.redis_url is None)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._announced: list[Announcement] = []
         self.hub.on_joining = self.presence.joining
         self.hub.on_joined = self._meet
         self.presence.on_turned = lambda user_ids: self.spawn(self._tell_presence(user_ids))
-        self.bus.subscribe(CHAT_TOPIC, lambda payload: self.hub.announce(events.unpack_announcement(payload)))
+        self.bus.subscribe(CHAT_TOPIC, lambda payload: self._announce_soon(events.unpack_announcements(payload)))
         self.bus.on_reconnect(lambda: self.spawn(self.hub.compare()))
         observation.show(self)
 
@@ -244,9 +245,22 @@ class Parley:
             self.notices.moved_read(moved)
 
     def _announce(self, *announcements: Announcement) -> None:
-        self.hub.announce(*announcements)
-        for announcement in announcements:
-            self.bus.publish(CHAT_TOPIC, events.pack(announcement))
+        if self.bus.alone:
+            self.hub.announce(*announcements)
+        elif announcements:
+            # The others first: what goes to them leaves before a thousand connections here are written to.
+            self.bus.publish(CHAT_TOPIC, events.pack(announcements))
+            self._announce_soon(announcements)
+
+    def _announce_soon(self, announcements: Sequence[Announcement]) -> None:
+        """Deliver at the next turn of the event loop, together with what other nodes have announced by then."""
+        if not self._announced:
+            asyncio.get_running_loop().call_soon(self._deliver)
+        self._announced += announcements
+
+    def _deliver(self) -> None:
+        announced, self._announced = self._announced, []
+        self.hub.announce(*announced)
 
     def _announce_sent(self, sent: list[views.Message]) -> None:
         self._announce(*map(events.message_created, sent))

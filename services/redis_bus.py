@@ -70,6 +70,11 @@ class RedisBus:
         self._heart: asyncio.Task[None] | None = None
 
     @property
+    def alone(self) -> bool:
+        """Never for sure: others may come."""
+        return False
+
+    @property
     def connected(self) -> bool:
         """Whether messages get through, as far as this node can tell."""
         return self._link.connected

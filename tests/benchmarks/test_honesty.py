@@ -12,9 +12,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.fan_out import Broadcast
-from benchmarks.ledger import WrongDelivery
+from benchmarks.ledger import Ledger, WrongDelivery
 from benchmarks.load import Load
 from benchmarks.sends import Senders
+from benchmarks.two_nodes import NODES, Ways
+from benchmarks.wire import parse
 
 PATIENCE = 2.0
 SECONDS = 0.1
@@ -173,3 +175,65 @@ async def test_a_double_of_the_last_message_is_noticed() -> None:
 
     with pytest.raises(WrongDelivery):
         await pace_one_chat(FakeServer(events=doubles_the_last))
+
+
+async def pace_two_servers(server: FakeServer) -> Ways:
+    """Let people at two addresses hear each other; one who writes is at the first of them, one at the other."""
+    async with server.running() as here, server.running() as there:
+        load = Load(here, there, patience=PATIENCE)
+        await asyncio.to_thread(load.connect, [""] * (RECEIVERS + 1), greeted=False)
+        ways = Ways(load, uuid4(), NODES)
+        try:
+            await asyncio.to_thread(ways.pace, 60, SECONDS)
+        finally:
+            load.close()
+        return ways
+
+
+async def test_two_honest_servers_are_measured_and_their_ways_told_apart() -> None:
+    ways = await pace_two_servers(FakeServer())
+    assert ways.ledger.deliveries == 6 * (RECEIVERS + 1)
+    assert len(ways.near) == len(ways.far) == ways.ledger.deliveries / NODES
+
+
+@pytest.mark.parametrize("cheat", [drops, doubles, invents, swaps()])
+async def test_two_servers_of_which_one_cheats_a_receiver_have_no_figure(cheat: Cheat) -> None:
+    with pytest.raises(WrongDelivery):
+        await pace_two_servers(FakeServer(events=cheat))
+
+
+def filling_a_gap(*bodies: str) -> tuple[int, ...]:
+    """The marks of a page with these messages, as the load reads them."""
+    page = {"type": "sync", "chat_id": str(uuid4()), "messages": [{"body": body} for body in bodies]}
+    payload = json.dumps(page, separators=(",", ":")).encode()
+    return parse(bytes((0x81, 0x7E)) + len(payload).to_bytes(2, "big") + payload).created
+
+
+def heard_twice() -> Ledger:
+    """A ledger of two receivers, one of whom has both messages, the other only the first."""
+    ledger = Ledger(2)
+    marks = [ledger.send(0), ledger.send(0)]
+    ledger.take(0, marks)
+    ledger.take(1, marks[:1])
+    return ledger
+
+
+def test_a_page_that_fills_a_gap_delivers_what_was_missing_and_may_repeat_what_was_not() -> None:
+    ledger = heard_twice()
+    assert ledger.take(1, filling_a_gap("#0 hello", "#1 hello")) == [1]
+    ledger.verify()
+    assert ledger.deliveries == 4
+
+
+@pytest.mark.parametrize("bodies", [("#7 never sent",), ("#1000000 hello",)])
+def test_a_page_that_fills_a_gap_with_something_else_is_wrong(bodies: tuple[str, ...]) -> None:
+    with pytest.raises(WrongDelivery):
+        heard_twice().take(1, filling_a_gap(*bodies))
+
+
+def test_a_page_that_leaves_something_out_is_wrong() -> None:
+    ledger = Ledger(1)
+    for _ in range(2):
+        ledger.send(0)
+    with pytest.raises(WrongDelivery):
+        ledger.take(0, filling_a_gap("#1 hello"))

@@ -108,6 +108,20 @@ async def test_two_nodes_share_events_presence_typing_reads_and_ends_of_sessions
     await eventually(lambda: told(anns, "offline") == [str(ben.id)], within=10)
 
 
+async def test_what_was_read_just_before_a_node_stops_is_told_at_the_others(
+    nodes: list[Parley], connect: Connect
+) -> None:
+    here, there = nodes
+    ann, ben = await Actor.create(here), await Actor.create(here)
+    ben.parley = there
+    chat_id = await ann.group(ben)
+    bens = await connect(ben)
+    sent = await ann.say(chat_id)
+    await here.stop()
+    await eventually(lambda: read_of(bens, ann), within=5)
+    assert read_of(bens, ann)[-1]["seq"] == sent.seq
+
+
 async def test_who_moves_to_another_node_is_online_all_the_time(nodes: list[Parley], connect: Connect) -> None:
     here, there = nodes
     ann, ben, cat = [await Actor.create(here) for _ in range(3)]

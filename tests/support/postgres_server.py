@@ -39,6 +39,12 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="parley-postgres-"))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the postmaster."""
+        assert self._process is not None, "not running"
+        return self._process.pid
+
     async def start(self) -> str:
         """Make the cluster unless it is there, start it and wait until it takes connections.
 

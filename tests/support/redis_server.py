@@ -21,6 +21,12 @@ class RedisServer:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None, "not running"
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it, or start it again on the same port with nothing in it, and wait until it answers."""
         with self._log.open("ab") as log:
