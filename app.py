@@ -4,11 +4,12 @@ import asyncio
 import gc
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, TextIO
 
@@ -74,6 +75,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then print the address."""
         await super().startup(sockets)
+        _allow_many_connections()
         _spare_the_collector()
         host, port = (sockets or [])[0].getsockname()[:2]
         _tell(f"Parley is ready at http://{_shown(host)}:{port}")
@@ -158,6 +160,13 @@ def _stop(server: Server, parley: Parley) -> None:
     parley.draining = True
     server.force_exit = server.should_exit
     server.should_exit = True
+
+
+def _allow_many_connections() -> None:
+    """Take as many open files as the process may have; each connection is one, and many systems begin with 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError):  # macOS names a limit that it does not keep to
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _spare_the_collector() -> None:

@@ -1,8 +1,8 @@
 """Two nodes on two processors, over Redis and one PostgreSQL, against one node with a PostgreSQL on one processor.
 
-Where there is no third processor for the load it runs on whichever of the two has room for it. One node is then
-measured as everything else is, with the load mostly beside it; from two nodes it takes what they could have used. So
-what two processors would deliver is derived: from the processor time of all servers for a delivery.
+Where there is no further processor for the load, it shares those of the servers in both cases: all of it, clients
+included, runs on one processor or on two. Two nodes are given twice the messages in flight, as many for each
+processor, and for comparison just as many as one node.
 """
 
 import asyncio
@@ -56,10 +56,13 @@ class Spent:
 
 
 @contextmanager
-def on_load_cpus() -> Iterator[None]:
-    """Give the load a processor of its own, or those of the servers where there is none."""
+def on_load_cpus(nodes: int) -> Iterator[None]:
+    """Give the load a processor of its own, or those of the servers where there is none.
+
+    :param nodes: how many there are, each with its processor.
+    """
     own = len(CPUS) > NODES
-    with on_cpus(NODES if own else 0, NODES if own else NODES - 1):
+    with on_cpus(NODES if own else 0, NODES if own else nodes - 1):
         yield
 
 
@@ -140,21 +143,26 @@ def measure(folder: Path, *, crowd: int, in_flight: int, per_second: float, seco
     try:
         with on_cpus(0, 0), shared.running():
             stage = asyncio.run(fill(shared.postgres.url, crowd=crowd, corner=NEAR, loners=0))
-            with shared.node(stage.secret, {}) as node, on_load_cpus():
+            with shared.node(stage.secret, {}) as node, on_load_cpus(1):
                 alone = Cluster([node.ws_url], {"node": node.pid, "PostgreSQL": shared.postgres.pid}, stage)
                 (one,) = alone.saturate(in_flight=in_flight, seconds=seconds, sending=1)
-        with on_cpus(0, NODES - 1), shared.running(), _two(shared, stage) as nodes, on_load_cpus():
+        with on_cpus(0, NODES - 1), shared.running(), _two(shared, stage) as nodes, on_load_cpus(NODES):
             urls = [node.ws_url for node in nodes]
             figures = measure_ways(urls, stage, per_second=per_second, seconds=seconds)
             pids = {"first node": nodes[0].pid, "second node": nodes[1].pid}
             pids |= {"PostgreSQL": shared.postgres.pid, "Redis": shared.redis.pid}
-            apart, together = Cluster(urls, pids, stage).saturate(in_flight=in_flight, seconds=seconds, sending=NODES)
+            cluster = Cluster(urls, pids, stage)
+            same = cluster.saturate(in_flight=in_flight, seconds=seconds, sending=NODES)
+            more = cluster.saturate(in_flight=NODES * in_flight, seconds=seconds, sending=NODES)
     finally:
         shared.remove()
-    load = f"{crowd:,} receivers, {in_flight} in flight"
-    figures += _spent(f"one node, {load}", one)
-    figures += _compared(f"two nodes, {load} at one of them", apart, one)
-    figures += _compared(f"two nodes, {load} at both", together, one)
+    figures += _spent(f"one node, {crowd:,} receivers, {in_flight} in flight", one)
+    for runs, flying, goal in ((more, NODES * in_flight, GOAL), (same, in_flight, None)):
+        for run, place in zip(runs, ("at one of them", "at both"), strict=True):
+            subject = f"two nodes, {crowd:,} receivers, {flying} in flight {place}"
+            figures += _spent(subject, run)
+            times = run.rate / one.rate
+            figures.append(Figure(subject, "deliveries of one node", times, "times", goal, at_least=True))
     return figures
 
 
@@ -169,18 +177,9 @@ def _two(shared: Shared, stage: Stage) -> Iterator[list[Running]]:
         yield nodes
 
 
-def _compared(subject: str, two: Spent, one: Spent) -> list[Figure]:
-    times = NODES * one.cost / two.cost
-    return [
-        *_spent(subject, two),
-        Figure(subject, "deliveries of two processors against one, by CPU", times, "times", GOAL, at_least=True),
-    ]
-
-
 def _spent(subject: str, run: Spent) -> list[Figure]:
-    shared = "" if len(CPUS) > NODES else ", the load on the same processors"
     return [
-        Figure(subject, f"deliveries a second{shared}", run.rate, "/s"),
+        Figure(subject, "deliveries a second", run.rate, "/s"),
         Figure(subject, "CPU per delivery", run.cost * 1e6, "µs"),
         *[Figure(subject, f"of it {name}", used / run.deliveries * 1e6, "µs") for name, used in run.cpu.items()],
     ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -151,6 +152,16 @@ async def test_it_listens_on_the_address_that_is_set_and_says_so(start_server: S
     with socket.create_connection(("::1", port)):
         pass
     await parley.stop()
+
+
+async def test_it_takes_as_many_open_files_as_it_may(start_server: StartServer) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, soft), hard))
+    try:
+        parley = await start_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert psutil.Process(parley.pid).rlimit(psutil.RLIMIT_NOFILE) == (hard, hard)
 
 
 async def test_a_second_start_on_one_data_folder_is_refused_and_the_first_goes_on(
