@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import (
     archive,
+    browser,
     connecting,
     disk,
     fan_out,
@@ -55,7 +56,7 @@ SHORT_PARTS = ("start", "reference", "page", "sends", "fan-out")
 ARCHIVE_PARTS = ("history", "search", "growth")
 """Parts that take minutes, most of them to write a million messages."""
 
-LONG_PARTS = ("nodes", *ARCHIVE_PARTS)
+LONG_PARTS = ("nodes", "browser", *ARCHIVE_PARTS)
 """Parts that are not measured unless they are asked for."""
 
 PROFILED = ("page", "sends", "fan-out", "history", "search")
@@ -122,6 +123,9 @@ def few_messages(folder: Path, parts: list[str], profile: Path | None) -> list[F
             with parley(data, stage.secret, profile=profile) as server:
                 figures += many_chats(server, stage) if "sends" in parts else []
                 figures += large_chats(server, stage) if "fan-out" in parts else []
+        if "browser" in parts:
+            with parley(data, stage.secret) as server:
+                figures += asyncio.run(browser.measure(server, stage))
     return figures
 
 
@@ -152,7 +156,7 @@ def run(parts: list[str], *, profiled: bool) -> list[Figure]:
         profile = Path(folder, "profile") if profiled else None
         if "start" in parts:
             figures += starting.measure(Path(folder, "empty"))
-        if {"reference", "page", "sends", "fan-out"} & set(parts):
+        if {"reference", "page", "sends", "fan-out", "browser"} & set(parts):
             figures += few_messages(Path(folder), parts, profile)
         if "nodes" in parts:
             figures += two_nodes.measure(Path(folder), crowd=LARGE, in_flight=8, per_second=PACE, seconds=SECONDS)

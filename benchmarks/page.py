@@ -1,4 +1,4 @@
-"""What the chat page costs the server: the HTML, NiceGUI's socket, `/ws`, and the first 50 messages.
+"""What the chat page costs the server: the HTML with the first 50 messages, NiceGUI's socket, and `/ws`.
 
 The browser's files (scripts, styles, fonts) are left out: it keeps them after the first visit.
 """
@@ -8,6 +8,7 @@ import json
 import re
 from ast import literal_eval
 from contextlib import AsyncExitStack
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -18,11 +19,12 @@ from benchmarks.figures import Figure
 from benchmarks.servers import Running
 from benchmarks.stage import PAGE, Stage
 
-CPU_GOAL, MEMORY_GOAL = 15.0, 200.0
+CPU_GOAL, MEMORY_GOAL = 8.0, 150.0
 
 WARMED_BY = 20
 """Loads before anything is measured."""
 
+_GIVEN = re.compile(r'<script type="application/json" id="given"[^>]*>(.*?)</script>')
 _QUERY = re.compile(r"^\s*query: (\{.*\}),$", re.MULTILINE)
 
 
@@ -45,12 +47,21 @@ class OpenPage:
         live = await self._socket("/ws")
         hello = json.loads(await live.recv())
         chat = next(chat for chat in hello["chats"] if chat["id"] == str(self._stage.page))
-        answer = await self._client.get(f"/api/v1/chats/{chat['id']}/messages", params={"limit": PAGE})
-        messages = answer.raise_for_status().json()["messages"]
+        messages = await self._messages(html, chat)
         if len(messages) != PAGE:
             raise RuntimeError(f"{len(messages)} messages came instead of {PAGE}")
         if any(message["author_id"] not in {user["id"] for user in hello["users"]} for message in messages):
             (await self._client.get(f"/api/v1/chats/{chat['id']}/members")).raise_for_status()
+
+    async def _messages(self, html: str, chat: dict[str, Any]) -> list[dict[str, Any]]:
+        """Take the messages that came with the page where they are still the newest; else ask for them."""
+        found = _GIVEN.search(html)
+        given = json.loads(found[1]) if found else {}
+        if (given.get("chat_id"), given.get("seq")) != (chat["id"], chat["seq"]):
+            answer = await self._client.get(f"/api/v1/chats/{chat['id']}/messages", params={"limit": PAGE})
+            given = answer.raise_for_status().json()
+        messages: list[dict[str, Any]] = given["messages"]
+        return messages
 
     async def _join_nicegui(self, html: str) -> None:
         """Shake hands as NiceGUI's script does: over Socket.IO on a WebSocket, within the connection's query."""

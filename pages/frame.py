@@ -18,7 +18,8 @@ from services import sessions
 from services.errors import ParleyError
 from services.parley import Parley
 
-Build = Callable[[Request, Visit], Awaitable[None]]
+Build = Callable[[Request, Visit], Awaitable[bytes | None]]
+"""Builds a page; JSON that it returns goes along in the page, for its script."""
 
 LANGUAGE: Final = "en-US"
 
@@ -63,13 +64,21 @@ class Frame:
                     target = quote(request.url.path + ("?" + request.url.query if request.url.query else ""))
                     return RedirectResponse(f"/sign-in?next={target}", 303)
                 theme.dress(request)
-                await build(request, visit)
-                return None
+                given = await build(request, visit)
+                return None if given is None else _with_data(client.build_response(request), given)
 
             for path in paths:
                 ui.page(path, title=title, language=LANGUAGE, reconnect_timeout=reconnect_timeout)(page)
 
         return declare
+
+
+def _with_data(page: Response, data: bytes) -> Response:
+    """Put JSON into a page that is built already: what is part of it before, NiceGUI keeps while the page is open."""
+    script = b'<script type="application/json" id="given">' + data.replace(b"<", rb"\u003c") + b"</script>"
+    page.body = bytes(page.body).replace(b"</body>", script + b"</body>")
+    page.headers["Content-Length"] = str(len(page.body))
+    return page
 
 
 @contextmanager

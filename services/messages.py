@@ -83,17 +83,28 @@ async def page(
     :raises ParleyError: not a member, or the limit is outside its limits.
     """
     check_limit(tx, limit)
+    if before is None and limit == PAGE_SIZE:
+        return (await newest(tx, cache, actor=actor, chat_id=chat_id))[1]
+    await enter_to_look(tx, actor=actor, chat_id=chat_id)
+    return await _read_page(tx, chat_id, before=before, limit=limit, actor=actor)
+
+
+async def newest(tx: Transaction, cache: Cache, *, actor: UUID, chat_id: UUID) -> tuple[int, views.MessagePage]:
+    """Read the newest messages of a chat, from the cache where it knows them.
+
+    :param tx: a snapshot.
+    :return: the chat's number as of which they are, and the messages, newest first.
+    :raises NotFound: not a member.
+    """
     seq = await enter_to_look(tx, actor=actor, chat_id=chat_id)
-    if before is not None or limit != PAGE_SIZE:
-        return await _read_page(tx, chat_id, before=before, limit=limit, actor=actor)
     key = f"page:{chat_id}:{seq}"
     found = await cache.get(key)
     if isinstance(found, Lease):
-        newest = await _read_page(tx, chat_id, before=None, limit=limit, actor=None)
-        await cache.fill(key, found, json.encode(newest), ttl=PAGE_KEPT)
+        shown = await _read_page(tx, chat_id, before=None, limit=PAGE_SIZE, actor=None)
+        await cache.fill(key, found, json.encode(shown), ttl=PAGE_KEPT)
     else:
-        newest = _decode_page(found)
-    return await _own_reactions_first(tx, newest, actor)
+        shown = _decode_page(found)
+    return seq, await _own_reactions_first(tx, shown, actor)
 
 
 def check_limit(tx: Transaction, limit: int) -> None:

@@ -19,13 +19,13 @@ TEMPLATE = f"""
       {icon_button("close", "Cancel", "state.editing ? state.editing = null : state.drafts[chat.id].reply_to = null")}
     </div>
     <div class="box">
-      <textarea v-model="text" rows="1" :placeholder="'Message ' + title(chat)" :aria-label="'Message ' + title(chat)"
-        maxlength="16000" enterkeyhint="enter" @input="typed"
+      <textarea v-model="draft.text" rows="1" :placeholder="'Message ' + title(chat)"
+        :aria-label="'Message ' + title(chat)" maxlength="16000" enterkeyhint="enter" @input="typed"
         @keydown.enter.exact="coarse || $event.isComposing || ($event.preventDefault(), submit())"
-        @keydown.up.exact="text || timeline.filter((row) => row.mine && row.message.html).slice(-1)
+        @keydown.up.exact="draft.text || timeline.filter((row) => row.mine && row.message.html).slice(-1)
                            .forEach((row) => ($event.preventDefault(), edit(row.message)))"
         @keydown.esc="state.editing ? state.editing = null : state.drafts[chat.id].reply_to = null"></textarea>
-      <button class="send" :disabled="!text.trim()" :aria-label="state.editing ? 'Save' : 'Send'"
+      <button class="send" :disabled="!draft.text.trim()" :aria-label="state.editing ? 'Save' : 'Send'"
               :title="state.editing ? 'Save' : 'Send'"><q-icon :name="state.editing ? 'o_check' : 'o_send'"
               aria-hidden="true"></q-icon></button>
     </div>

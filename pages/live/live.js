@@ -1,14 +1,13 @@
 // Parley's only script: one WebSocket, one reactive store of what came over it, and the actions on both.
 // It draws nothing: it binds all of it to the Vue templates that the Python files beside it hold.
-import { computed, nextTick, reactive, toRaw, watch } from "vue";
+import { computed, markRaw, nextTick, reactive, watch } from "vue";
 import { page, parts } from "parley-markup";
 
 const PAGE = 50; // messages fetched at once
-const ROWS = 300; // messages in the document at once: a window on those that were fetched
+const ROWS = 300; // messages in the document at once: a window on those that are kept
 const GROUP = 5 * 60_000; // ms after which a message of the same author gets a heading again
 const TYPING = 5_000; // ms that someone counts as typing
 const SILENCE = 40_000; // ms without a sign of life after which the connection counts as lost
-const WARNING = 10; // minutes before the end of the session at which the page says so
 
 const state = reactive({
   me: null, users: {}, online: {}, chats: {}, rooms: {}, typing: {}, // chats: all of mine; rooms: those with messages
@@ -21,6 +20,7 @@ const cursors = {}; // by chat: the number up to which this page has every chang
 const sending = new Set(); // chats with a message on its way
 const pages = {}, asked = {}; // by chat: the page of messages on its way; by person: the answer on its way
 let socket = null, attempts = 0, retry = 0, heard = 0, typedAt = 0, list = null; // list: what scrolls the open chat
+const given = JSON.parse(document.getElementById("given")?.textContent ?? "{}"); // messages that came with the page
 const coarse = matchMedia("(pointer: coarse)").matches; // fingers: Enter breaks the line, and no keyboard pops up
 
 // --- the connection
@@ -49,7 +49,8 @@ function receive(frame) {
   if (frame.seq === cursors[frame.chat_id] + 1) cursors[frame.chat_id] = frame.seq;
 }
 // When the node that holds the page is gone, NiceGUI would load the page again at once and cut off who is writing.
-const renew = (before) => setTimeout(() => (text.value === before ? location.reload() : renew(text.value)), 2_000);
+const renew = (before) =>
+  setTimeout(() => (draft.value.text === before ? location.reload() : renew(draft.value.text)), 2_000);
 async function api(method, path, body) {
   const options = { method, headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) };
   const answer = await fetch("/api/v1" + path, options).catch(() => null);
@@ -154,15 +155,17 @@ function merge(message, created = false) {
   meet(message.chat_id, [message]);
   if (chat.last_message?.id === message.id && message.version > chat.last_message.version) chat.last_message = message;
   if (!room) return;
-  if (created || !room.more || message.seq >= room.rows[0]?.seq) insert(room, message);
+  if (created || !room.more || message.seq >= room.rows[0]?.seq) insert(room, [message]);
   else if (room.loading) room.missed.push(message); // the page on its way may have been read before this
 }
-// Rows stand by number, the newest version of each, in whatever order and however often they come.
-function insert(room, message) {
-  const at = toRaw(room.rows).findLastIndex((row) => row.seq <= message.seq), held = room.rows[at];
-  if (held?.seq !== message.seq) room.rows.splice(at + 1, 0, message);
-  else if (message.version > held.version) room.rows[at] = message;
+// Rows stand by number, the newest version of each, however they come. Vue does not look into them, who may be many.
+function insert(room, messages) {
+  const rows = new Map(room.rows.map((row) => [row.seq, row]));
+  for (const one of messages) if (!(rows.get(one.seq)?.version >= one.version)) rows.set(one.seq, one);
+  room.rows = markRaw([...rows.values()].sort((a, b) => a.seq - b.seq));
+  if (room.id !== state.open || state.following) trim(room, 2 * ROWS);
 }
+const trim = (of, n) => of.rows.length > n && Object.assign(of, { more: true, rows: markRaw(of.rows.slice(-n)) });
 
 // --- the open chat
 const pathChat = () => location.pathname.match(/^\/chat\/([\da-f-]{36})$/)?.[1];
@@ -173,7 +176,7 @@ function begin() {
     kind === "draft" ? (state.drafts[id] = value) : state.outbox.push(value);
   }
   state.outbox.sort((a, b) => a.created_at.localeCompare(b.created_at));
-  window.socket.off("connect_error").on("connect_error", (error) => /handshake/.test(error) && renew(text.value));
+  window.socket.off("connect_error").on("connect_error", (error) => /handshake/.test(error) && renew(draft.value.text));
   const wanted = pathChat() ?? (matchMedia("(min-width: 800px)").matches ? chats.value[0]?.id : null);
   if (wanted) open(wanted, { replace: true });
 }
@@ -182,8 +185,7 @@ async function open(id, { push = true, replace = false, seq = 0 } = {}) {
   const mark = next?.unread ? next.read_seq : null;
   if (next && !state.chats[id]) place(next);
   if (id && !next) return;
-  const left = room.value?.id !== id ? room.value : null;
-  if (left?.rows.length > PAGE) left.more = !!left.rows.splice(0, left.rows.length - PAGE);
+  if (room.value && room.value.id !== id) trim(room.value, PAGE);
   Object.assign(state, { open: id, active: null, spot: seq, following: !seq, skip: 0 });
   if (push) history[replace ? "replaceState" : "pushState"](null, "", id ? `/chat/${id}` : "/");
   if (!id) return;
@@ -203,13 +205,15 @@ const older = (id) => state.rooms[id].more && (pages[id] ??= load(id).finally(()
 async function load(id) {
   const room = state.rooms[id], before = room.rows[0]?.seq;
   Object.assign(room, { loading: true, missed: [] });
-  const found = await attempt("GET", `/chats/${id}/messages?limit=${PAGE}` + (before ? `&before=${before}` : ""));
+  const fits = !before && given.chat_id === id && given.seq === cursors[id], older = before ? `&before=${before}` : "";
+  const found = fits ? given : await attempt("GET", `/chats/${id}/messages?limit=${PAGE}${older}`);
   if (found) await meet(id, found.messages);
   room.loading = false;
   if (!found) return (before || delete state.rooms[id], false);
   const oldest = found.messages.at(-1)?.seq;
-  for (const message of found.messages.concat(room.missed)) if (message.seq >= oldest) insert(room, message);
+  insert(room, found.messages.concat(room.missed).filter(({ seq }) => seq >= oldest));
   room.more = found.more;
+  if (before && id === state.open) scrolled(); // moves the window at once: at the very top nothing else would
   return true;
 }
 async function meet(id, messages) {
@@ -242,8 +246,7 @@ function scrolled() {
   const below = list.scrollHeight - list.scrollTop - list.clientHeight;
   state.following = !state.skip && below < 60;
   if (state.following) markRead();
-  if (list.scrollTop < 800 && state.skip + ROWS < room.value.rows.length) state.skip += PAGE;
-  else if (list.scrollTop < 800) older(state.open);
+  if (list.scrollTop < 800) state.skip + ROWS < room.value.rows.length ? (state.skip += PAGE) : older(state.open);
   if (below < 800 && state.skip) state.skip = Math.max(0, state.skip - PAGE);
 }
 const reading = (id) => id === state.open && state.following && document.hasFocus() && !document.hidden;
@@ -261,14 +264,14 @@ function step(by) {
 // --- writing
 const focusComposer = () => nextTick(() => document.querySelector(".composer textarea")?.focus());
 function typed() {
-  if (state.editing || !text.value || Date.now() - typedAt < 2_000) return;
+  if (state.editing || !draft.value.text || Date.now() - typedAt < 2_000) return;
   typedAt = Date.now();
   send({ type: "typing", chat_id: state.open });
 }
 async function submit() {
-  const chat_id = state.open, body = text.value.trim(), draft = state.drafts[chat_id], { reply_to, editing } = draft;
+  const chat_id = state.open, body = draft.value.text.trim(), { reply_to, editing } = state.drafts[chat_id];
   if (!body) return;
-  if (editing) return (await change("PATCH", editing, "", { body })) && (draft.editing = null);
+  if (editing) return (await change("PATCH", editing, "", { body })) && delete state.drafts[chat_id]?.editing;
   const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(36)).join("-");
   const created_at = new Date().toISOString();
   const message = { chat_id, nonce, body, reply_to, author_id: state.me.id, created_at, state: "pending" };
@@ -289,7 +292,7 @@ function pump(chat_id) {
 }
 const settle = (chat_id) => (sending.delete(chat_id), pump(chat_id));
 const discard = (message) => (state.outbox.splice(state.outbox.indexOf(message), 1), store(`send:${message.nonce}`));
-const edit = (message) => ((state.editing = { ...message }), focusComposer());
+const edit = (message) => ((state.editing = { ...message, text: message.body }), focusComposer());
 const change = (method, { chat_id, id }, path, body) =>
   attempt(method, `/chats/${chat_id}/messages/${id}${path}`, body).then((changed) => changed && (merge(changed), true));
 const hasReacted = (message, emoji) => message.reactions?.[emoji]?.user_ids.includes(state.me.id);
@@ -314,18 +317,14 @@ async function signIn({ target }) {
     state.refusal = problem.detail;
   }
 }
-const minutesLeft = () => Math.ceil((state.expires - Date.now()) / 60_000);
-const warn = () => (state.ending = state.me && minutesLeft() <= WARNING ? Math.max(1, minutesLeft()) : 0);
+const warn = () => (state.ending = Math.max(1, Math.ceil((state.expires - Date.now()) / 60_000)));
 function theme(choice) {
   document.documentElement.style.colorScheme = choice === "system" ? "light dark" : choice;
   document.cookie = `parley_theme=${choice}; path=/; max-age=31536000; samesite=lax`;
 }
 
 // --- what templates show
-const text = computed({
-  get: () => state.editing?.body ?? state.drafts[state.open]?.text ?? "",
-  set: (value) => (state.editing ? (state.editing.body = value) : (state.drafts[state.open].text = value)),
-});
+const draft = computed(() => state.editing ?? state.drafts[state.open] ?? { text: "" }); // what the composer holds
 const chat = computed(() => state.chats[state.open]), room = computed(() => state.rooms[state.open]);
 const panelShown = computed(() => state.panel && chat.value?.kind === "group");
 const unread = computed(() => Object.values(state.chats).reduce((sum, one) => sum + one.unread, 0));
@@ -335,13 +334,13 @@ const chats = computed(() => {
   return Object.values(state.chats).filter(wanted).sort((a, b) => latest(b) - latest(a));
 });
 const timeline = computed(() => {
-  const rows = room.value?.rows ?? [], end = rows.length - state.skip;
-  const pending = state.outbox.filter((message) => message.chat_id === state.open && !state.skip);
-  let before = null, marked = room.value?.mark == null;
-  return rows.slice(Math.max(0, end - ROWS), end).concat(pending).map((message) => {
+  const { rows = [], mark } = room.value ?? {}, end = rows.length - state.skip, begin = Math.max(0, end - ROWS);
+  const last = rows[begin - 1], pending = state.outbox.filter((one) => one.chat_id === state.open && !state.skip);
+  let before = last && { message: last, at: new Date(last.created_at) }, marked = mark == null || last?.seq > mark;
+  return rows.slice(begin, end).concat(pending).map((message) => {
     const mine = message.author_id === state.me.id, at = new Date(message.created_at);
     const day = before?.at.toDateString() !== at.toDateString();
-    const fresh = !marked && !mine && message.seq > room.value.mark;
+    const fresh = !marked && !mine && message.seq > mark;
     marked ||= fresh;
     const head = day || fresh || before.message.author_id !== message.author_id || at - before.at > GROUP;
     before = { message, at };
@@ -361,17 +360,18 @@ const initials = (of) => (of.match(/(?<![\p{L}\p{N}])[\p{L}\p{N}]/gu) ?? ["?"]).
 const hue = (id) => [...(id ?? "")].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
 const find = (id) => room.value?.rows.find((row) => row.id === id);
 watch(timeline, () => {
-  const top = (row) => row.getBoundingClientRect().top - list.getBoundingClientRect().top;
-  const seen = !state.following && list && [...list.querySelectorAll("[data-key]")].find((row) => top(row) >= 0);
-  const before = seen && top(seen);
+  // Its lower edge, since what stands over a message may go when it is no longer the first.
+  const edge = (row) => row.getBoundingClientRect().bottom - list.getBoundingClientRect().top;
+  const seen = !state.following && list && [...list.querySelectorAll("[data-key]")].find((row) => edge(row) >= 0);
+  const before = seen && edge(seen);
   nextTick(() => {
-    if (seen?.isConnected) list.scrollTop += top(seen) - before;
+    if (seen?.isConnected) list.scrollTop += edge(seen) - before;
     else if (state.following) toEnd();
     markRead();
   });
 });
-watch(() => [state.open, text.value, { ...state.drafts[state.open] }], ([id, , draft], [before]) => {
-  if (id && id === before) store(`draft:${id}`, (draft.text || draft.reply_to || draft.editing) && draft);
+watch(() => [state.open, draft.value.text, { ...state.drafts[state.open] }], ([id, , kept], [before]) => {
+  if (id && id === before) store(`draft:${id}`, (kept.text || kept.reply_to || kept.editing) && kept);
 });
 watch(() => panelShown.value && room.value && !room.value.members && state.open, (id) => id && loadMembers(id));
 watch(() => [unread.value, chat.value && title(chat.value), panelShown.value], ([count, shown, panel]) => {
@@ -387,7 +387,7 @@ setInterval(() => (warn(), socket && Date.now() - heard > SILENCE ? lost() : sen
 connect();
 const shared = {
   state, coarse, open, newest, scrolled, bindList, step, typed, submit, pump, discard, edit, react, signIn,
-  theme, learn, focusComposer, text, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title,
+  theme, learn, focusComposer, draft, chat, room, chats, timeline, time, fullTime, shortDate, ago, dayName, name, title,
   names, typists, initials, hue, find,
 };
 let ask = null; // NiceGUI's way to the Python behind the page

@@ -2,11 +2,14 @@
 
 from pages.live.parts import icon
 
+WARNING = 10
+"""Minutes before the end of the session at which the page says so."""
+
 TEMPLATE = f"""
 <div role="status" class="banners">
   <p v-if="state.link === 'offline' && !state.locked" class="banner lost">{icon("cloud_off")}
     The connection is lost. Trying again…</p>
-  <p v-else-if="state.ending" class="banner">{icon("schedule")}
+  <p v-else-if="state.me && state.ending <= {WARNING}" class="banner">{icon("schedule")}
     Your session ends in {{{{ state.ending }}}} {{{{ state.ending === 1 ? 'minute' : 'minutes' }}}}.
     <button type="button" class="link" @click="state.renewing = true">Sign in again</button></p>
 </div>

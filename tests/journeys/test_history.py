@@ -4,6 +4,33 @@ from tests.conftest import NewPage, NewPerson
 from tests.journeys.screen import Screen
 
 MESSAGES = 110
+LONG, ROWS = 420, 300
+
+SCROLL_TO_THE_BEGINNING = """async (log) => {
+  const found = { numbers: [], rows: 0, jump: 0 };
+  const rows = () => [...log.querySelectorAll("article")];
+  for (let quiet = 0, held = 0, before = new Map(); quiet < 30; ) {
+    const edges = new Map(), box = log.getBoundingClientRect();
+    found.rows = Math.max(found.rows, rows().length);
+    for (const row of rows().reverse()) {
+      const { top, bottom } = row.getBoundingClientRect();
+      if (bottom <= box.top || top >= box.bottom) continue;
+      edges.set(row.dataset.key, bottom);
+      const number = Number(row.querySelector(".prose").textContent.match(/\\d+/)[0]);
+      if (!found.numbers.includes(number)) found.numbers.push(number);
+    }
+    for (const [key, at] of edges)
+      if (before.has(key)) found.jump = Math.max(found.jump, Math.abs(at - before.get(key) - held));
+    const room = log.scrollTop;
+    held = Math.min(300, room);
+    quiet = room || document.querySelector(".loading") ? 0 : quiet + 1;
+    before = edges;
+    log.scrollTop = room - held;
+    await new Promise(requestAnimationFrame);
+  }
+  return found;
+}"""
+"""Scrolls up as a wheel does; notes each number seen, the most rows there were, and what else moved what was seen."""
 
 
 async def test_older_messages_load_while_the_view_stays_where_it_is(new_person: NewPerson, new_page: NewPage) -> None:
@@ -37,6 +64,23 @@ async def test_older_messages_load_while_the_view_stays_where_it_is(new_person: 
     await newest.click()
     await expect(screen.message("something new")).to_be_in_viewport()
     await expect(newest).to_be_hidden()
+
+
+async def test_the_document_holds_a_bounded_part_of_a_long_history_and_nothing_of_it_is_skipped(
+    new_person: NewPerson, new_page: NewPage
+) -> None:
+    ada, bob = await new_person(), await new_person()
+    chat = await ada.group_chat(bob, title="Long")
+    for number in range(LONG):
+        await bob.say(chat["id"], f"number {number} of many")
+    await ada.post(f"/chats/{chat['id']}/read", seq=10_000)
+    screen = await Screen.of(new_page, ada, f"/chat/{chat['id']}")
+    await expect(screen.message(f"number {LONG - 1} of")).to_be_in_viewport()
+
+    seen = await screen.log.evaluate(SCROLL_TO_THE_BEGINNING)
+    assert seen["numbers"] == list(range(LONG - 1, -1, -1))
+    assert seen["rows"] <= ROWS
+    assert seen["jump"] < 2, "the view jumped"
 
 
 async def test_a_message_found_by_searching_is_shown_among_its_neighbours(
