@@ -163,7 +163,7 @@ function insert(room, messages) {
   const rows = new Map(room.rows.map((row) => [row.seq, row]));
   for (const one of messages) if (!(rows.get(one.seq)?.version >= one.version)) rows.set(one.seq, one);
   room.rows = markRaw([...rows.values()].sort((a, b) => a.seq - b.seq));
-  if (room.id !== state.open || state.following) trim(room, 2 * ROWS);
+  if ((room.id !== state.open || state.following) && room.rows.length > 3 * ROWS) trim(room, ROWS);
 }
 const trim = (of, n) => of.rows.length > n && Object.assign(of, { more: true, rows: markRaw(of.rows.slice(-n)) });
 
@@ -334,7 +334,8 @@ const chats = computed(() => {
   return Object.values(state.chats).filter(wanted).sort((a, b) => latest(b) - latest(a));
 });
 const timeline = computed(() => {
-  const { rows = [], mark } = room.value ?? {}, end = rows.length - state.skip, begin = Math.max(0, end - ROWS);
+  const { rows = [], mark } = room.value ?? {}, end = rows.length - state.skip;
+  const begin = Math.max(0, PAGE * Math.ceil((end - ROWS) / PAGE)); // v-memo knows rows by their place: move it seldom
   const last = rows[begin - 1], pending = state.outbox.filter((one) => one.chat_id === state.open && !state.skip);
   let before = last && { message: last, at: new Date(last.created_at) }, marked = mark == null || last?.seq > mark;
   return rows.slice(begin, end).concat(pending).map((message) => {
@@ -347,7 +348,7 @@ const timeline = computed(() => {
     return { key: mine && message.nonce ? message.nonce : message.id, message, mine, day, fresh, head };
   });
 });
-const format = (options) => (iso) => new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
+const format = (options, made = new Intl.DateTimeFormat(undefined, options)) => (iso) => made.format(new Date(iso));
 const time = format({ timeStyle: "short" }), fullTime = format({ dateStyle: "full", timeStyle: "medium" });
 const date = format({ weekday: "long", day: "numeric", month: "long" }), shortDate = format({ dateStyle: "short" });
 const ago = (iso) => Math.round((new Date().setHours(0, 0, 0, 0) - new Date(iso).setHours(0, 0, 0, 0)) / 86_400_000);
@@ -360,8 +361,7 @@ const initials = (of) => (of.match(/(?<![\p{L}\p{N}])[\p{L}\p{N}]/gu) ?? ["?"]).
 const hue = (id) => [...(id ?? "")].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
 const find = (id) => room.value?.rows.find((row) => row.id === id);
 watch(timeline, () => {
-  // Its lower edge, since what stands over a message may go when it is no longer the first.
-  const edge = (row) => row.getBoundingClientRect().bottom - list.getBoundingClientRect().top;
+  const edge = (row) => row.getBoundingClientRect().bottom - list.getBoundingClientRect().top; // tops lose headings
   const seen = !state.following && list && [...list.querySelectorAll("[data-key]")].find((row) => edge(row) >= 0);
   const before = seen && edge(seen);
   nextTick(() => {
