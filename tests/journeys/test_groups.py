@@ -10,7 +10,7 @@ async def test_a_group_is_made_renamed_and_changed_before_everyones_eyes(
     new_person: NewPerson, new_page: NewPage
 ) -> None:
     ada = await new_person()
-    bob, eve = await new_person(display_name="Bob Groups"), await new_person(display_name="Eve Groups")
+    bob, eve = await new_person(display_name="Bob Groups"), await new_person(display_name="Eva Groups")
     owner, member, other = [await Screen.of(new_page, person) for person in (ada, bob, eve)]
 
     await owner.page.get_by_role("button", name="New chat").click()
@@ -27,8 +27,8 @@ async def test_a_group_is_made_renamed_and_changed_before_everyones_eyes(
     await expect(member.chat("Big choir")).to_be_visible()
 
     await owner.choose("More about this chat", "Add people")
-    await owner.page.get_by_label("Search people").fill("Eve Groups")
-    await owner.page.get_by_role("button", name="Eve Groups").click()
+    await owner.page.get_by_label("Search people").fill("Eva Groups")
+    await owner.page.get_by_role("button", name="Eva Groups").click()
     await owner.page.get_by_role("button", name="Done").click()
     await expect(other.chat("Big choir")).to_be_visible()
 
