@@ -7,6 +7,7 @@ both cases the refusal must not depend on that alone.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
 from playwright.async_api import Page
@@ -23,8 +24,8 @@ SOCKET = """url => new Promise(done => {
   socket.onclose = event => done(event.code)
 })"""
 
-FORM = """([action, fields]) => {
-  const form = Object.assign(document.createElement("form"), {action, method: "post", target: "result"})
+FORM = """([action, fields, target]) => {
+  const form = Object.assign(document.createElement("form"), {action, method: "post", target})
   for (const [name, value] of Object.entries(fields))
     form.append(Object.assign(document.createElement("input"), {name, value}))
   document.body.append(form)
@@ -55,11 +56,13 @@ async def posted(page: Page, action: str, fields: dict[str, str]) -> int:
 
     :return: the status of the answer.
     """
+    # A window of the same name that is about to close would be taken instead of a new one.
+    name = uuid4().hex
     async with page.context.expect_page() as opened:
-        await page.evaluate("window.open('about:blank', 'result')")
+        await page.evaluate("name => { window.open('about:blank', name) }", name)
     window = await opened.value
     async with window.expect_response(action) as response:
-        await page.evaluate(FORM, [action, fields])
+        await page.evaluate(FORM, [action, fields, name])
     status = (await response.value).status
     await window.close()
     return status
