@@ -144,6 +144,13 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
+def kill_all(folder: Path) -> None:
+    """Kill what runs in a folder; some of it may end by itself meanwhile, as initdb's and PostgreSQL's helpers do."""
+    for pid in processes_in(folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 @contextmanager
 def host(data: Path) -> Iterator[subprocess.Popen[str]]:
     """A process of its own that starts a server, as app.py does."""
@@ -265,8 +272,7 @@ async def test_after_kill_9_of_parley_the_next_start_ends_the_orphan_and_keeps_i
 
 async def test_after_kill_9_of_parley_and_the_server_the_next_start_recovers(start: Start, data: Path) -> None:
     await kill_after_start(data)
-    for pid in processes_in(data / "postgres"):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(data / "postgres")
     assert (data / "postgres/postmaster.pid").exists()
     assert await query(await start(data), "SELECT word FROM kept") == "committed"
 
@@ -315,8 +321,7 @@ async def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(start
 async def test_a_cluster_that_vanished_is_not_replaced_by_an_empty_one(start: Start, data: Path) -> None:
     await start(data)
     (data / "postgres").rename(data / "away")
-    for pid in processes_in(data / "away"):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(data / "away")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(RESTART_EVERY + 1):
             await until((data / "postgres").exists)
@@ -361,9 +366,7 @@ async def test_killed_with_initdb_the_next_start_makes_a_whole_cluster(start: St
     new = tmp_path / "postgres.new"
     with host(tmp_path):
         await until((new / "base/1").exists)
-    for pid in processes_in(new):
-        with suppress(ProcessLookupError):  # initdb starts and ends others all the time
-            os.kill(pid, signal.SIGKILL)
+    kill_all(new)
     assert await query(await start(tmp_path), "SELECT 1") == 1
 
 
