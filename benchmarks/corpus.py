@@ -38,10 +38,6 @@ class Corpus:
         drawn = _drawn(chance)
         self.texts = [self._text(number, chance, drawn) for number in range(count)]
 
-    def frequency(self, rank: int) -> int:
-        """Tell in how many places of all texts a word stands."""
-        return len(self._found_in[rank])
-
     def matches(self, query: str) -> set[int]:
         """Find the texts that have words beginning with all the words of a query."""
         found: set[int] | None = None

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +49,19 @@ def parley(data: Path, secret: str, *, profile: Path | None = None) -> Iterator[
     :param data: its data folder. :param secret: what sessions are signed with.
     :param profile: where to leave a profile.
     """
+    with _running(data, {"PARLEY_SECRET": secret}, profile, cpu=on_server_cpu()) as server:
+        yield server
+
+
+@contextmanager
+def _running(
+    data: Path, settings: dict[str, str], profile: Path | None, *, cpu: AbstractContextManager[None]
+) -> Iterator[Running]:
+    """Run Parley; it is launched, and what it starts stays, on the processors that ``cpu`` gives."""
     program = ("-m", "benchmarks.profiled", str(profile)) if profile else ("app.py",)
-    server = ParleyServer(data, {"PARLEY_SECRET": secret}, program=program)
+    server = ParleyServer(data, settings, program=program)
     try:
-        with on_server_cpu():
+        with cpu:
             server.launch()
         until_page(f"{server.url}/health/ready")
         yield Running(server.url, server.ws_url, server.pid)
@@ -91,15 +100,8 @@ class Shared:
         :param profile: where to leave a profile.
         """
         settings = {"PARLEY_SECRET": secret, "DATABASE_URL": self.postgres.url} | settings
-        program = ("-m", "benchmarks.profiled", str(profile)) if profile else ("app.py",)
-        server = ParleyServer(self.folder / f"node-{free_port()}", settings, program=program)
-        try:
-            server.launch()
-            until_page(f"{server.url}/health/ready")
-            yield Running(server.url, server.ws_url, server.pid)
-            asyncio.run(server.stop())
-        finally:
-            asyncio.run(server.clean_up())
+        with _running(self.folder / f"node-{free_port()}", settings, profile, cpu=nullcontext()) as node:
+            yield node
 
     def remove(self) -> None:
         """Remove the database from the disk."""

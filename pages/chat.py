@@ -123,8 +123,9 @@ def register(frame: Frame) -> None:
 async def _newest(parley: Parley, visit: Visit, chat_id: str) -> bytes | None:
     """Read what the script would otherwise ask for at once: the newest messages of the chat that it will open."""
     try:
+        opened = _uuid(chat_id)
         async with parley.snapshot() as tx:
-            seq, page = await messages.newest(tx, parley.cache, actor=visit.actor, chat_id=_uuid(chat_id))
+            seq, page = await messages.newest(tx, parley.cache, actor=visit.actor, chat_id=opened)
     except ParleyError:
         return None  # the script finds out by itself, and says so
-    return msgspec.json.encode(Given(_uuid(chat_id), seq, page.messages, page.more))
+    return msgspec.json.encode(Given(opened, seq, page.messages, page.more))

@@ -18,8 +18,6 @@ HEADER = "X-Request-Id"
 FIT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """An id that is taken over from a trusted proxy."""
 
-FAILED = 500
-
 logger = logging.getLogger("parley.requests")
 
 

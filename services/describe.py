@@ -99,14 +99,6 @@ async def users(tx: Transaction, ids: Iterable[UUID]) -> list[views.User]:
 _USERS = Prepared(select(*user_columns()).where(models.User.id == any_(bindparam("ids", type_=ARRAY(Uuid())))))
 
 
-async def user_rows(tx: Transaction, ids: Iterable[UUID]) -> Sequence[models.User]:
-    """Fetch the people with these ids."""
-    wanted = set(ids)
-    if not wanted:
-        return []
-    return (await tx.session.scalars(select(models.User).where(models.among(models.User.id, wanted)))).all()
-
-
 async def messages(
     tx: Transaction, rows: Sequence[models.Message], *, actor: UUID | None = None
 ) -> list[views.Message]:

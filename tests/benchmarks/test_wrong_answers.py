@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from benchmarks.archive import Archive, Room, imagine
 from benchmarks.asking import Rest, Talk, WrongAnswer
+from benchmarks.figures import Figure
 from benchmarks.reading import CHANGES, PAGE, Reader
 from benchmarks.searching import Searcher
 from benchmarks.servers import Running
@@ -176,10 +177,14 @@ def searched() -> Archive:
     return archive_of(SEARCHED)
 
 
-async def read_pages(archive: Archive, cheat: Cheat = honest) -> int:
+async def over_rest(archive: Archive, cheat: Cheat, measure: Callable[[Running, Rest], list[Figure]]) -> int:
     async with FakeParley(archive, cheat).running() as server:
         with closing(await asyncio.to_thread(Rest, server.url, "")) as rest:
-            return len(await asyncio.to_thread(Reader(server, archive, count=COUNT).pages, rest))
+            return len(await asyncio.to_thread(measure, server, rest))
+
+
+async def read_pages(archive: Archive, cheat: Cheat = honest) -> int:
+    return await over_rest(archive, cheat, lambda server, rest: Reader(server, archive, count=COUNT).pages(rest))
 
 
 async def catch_up(archive: Archive, cheat: Cheat = honest) -> int:
@@ -189,15 +194,11 @@ async def catch_up(archive: Archive, cheat: Cheat = honest) -> int:
 
 
 async def list_chats(archive: Archive, cheat: Cheat = honest) -> int:
-    async with FakeParley(archive, cheat).running() as server:
-        with closing(await asyncio.to_thread(Rest, server.url, "")) as rest:
-            return len(await asyncio.to_thread(Reader(server, archive, count=COUNT).chats, rest))
+    return await over_rest(archive, cheat, lambda server, rest: Reader(server, archive, count=COUNT).chats(rest))
 
 
 async def search(archive: Archive, cheat: Cheat = honest) -> int:
-    async with FakeParley(archive, cheat).running() as server:
-        with closing(await asyncio.to_thread(Rest, server.url, "")) as rest:
-            return len(await asyncio.to_thread(Searcher(server, archive, count=COUNT).measure, rest))
+    return await over_rest(archive, cheat, lambda server, rest: Searcher(server, archive, count=COUNT).measure(rest))
 
 
 async def test_honest_answers_are_measured(read: Archive, searched: Archive) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -85,13 +86,18 @@ async def nodes(new_parley: NewParley, redis_url: str) -> list[Parley]:
     return [first, second]
 
 
+async def apart(here: Parley, there: Parley) -> tuple[Actor, Actor, UUID]:
+    """Two people in one chat, each at a node of their own."""
+    ann, ben = await Actor.create(here), await Actor.create(here)
+    ben.parley = there
+    return ann, ben, await ann.group(ben)
+
+
 async def test_two_nodes_share_events_presence_typing_reads_and_ends_of_sessions(
     nodes: list[Parley], connect: Connect
 ) -> None:
     here, there = nodes
-    ann, ben = await Actor.create(here), await Actor.create(here)
-    ben.parley = there
-    chat_id = await ann.group(ben)
+    ann, ben, chat_id = await apart(here, there)
     anns, bens = await connect(ann), await connect(ben)
     await eventually(lambda: told(anns, "online") == [str(ben.id)], within=5)
     sent = await ann.say(chat_id, "over there")
@@ -112,9 +118,7 @@ async def test_what_was_read_just_before_a_node_stops_is_told_at_the_others(
     nodes: list[Parley], connect: Connect
 ) -> None:
     here, there = nodes
-    ann, ben = await Actor.create(here), await Actor.create(here)
-    ben.parley = there
-    chat_id = await ann.group(ben)
+    ann, ben, chat_id = await apart(here, there)
     bens = await connect(ben)
     sent = await ann.say(chat_id)
     await here.stop()
